@@ -1,0 +1,25 @@
+"""Bijections: invertible, differentiable maps of vectors, each with its log-det."""
+
+from .autoregressive import Autoregressive
+from .bijection import Bijection, Chain, Inverse, RowMaps
+from .coupling import Coupling
+from .data_space import Elementwise, Standardise, bounded, logit, positive
+from .linear import ActNorm, LULinear, Permutation, Rescale
+
+__all__ = [
+    "ActNorm",
+    "Autoregressive",
+    "Bijection",
+    "Chain",
+    "Coupling",
+    "Elementwise",
+    "Inverse",
+    "LULinear",
+    "Permutation",
+    "Rescale",
+    "RowMaps",
+    "Standardise",
+    "bounded",
+    "logit",
+    "positive",
+]

@@ -1,0 +1,38 @@
+"""The models that `fit --model` knows by name, each a call of counterflow.models."""
+
+import enum
+from collections.abc import Callable
+
+from .. import models
+from ..model import Model
+
+
+class Preset(enum.StrEnum):
+    """Names for people; in Python, call the function of that name."""
+
+    RECOMMENDED = "recommended"
+    MAF = "maf"
+    NSF = "nsf"
+    NSF_COUPLING = "nsf-coupling"
+    REALNVP = "realnvp"
+    NICE = "nice"
+    MADE = "made"
+    MADE_MOG = "made-mog"
+
+
+_MAKERS: dict[Preset, Callable[[int], Model]] = {
+    Preset.MAF: models.maf,
+    Preset.NSF: models.nsf,
+    Preset.NSF_COUPLING: models.nsf_coupling,
+    Preset.REALNVP: models.realnvp,
+    Preset.NICE: models.nice,
+    Preset.MADE: models.made,
+    Preset.MADE_MOG: models.made_mog,
+}
+
+
+def make_model(preset: Preset, features: int, rows: int) -> Model:
+    """A new model; only the recommended one looks at the number of training rows."""
+    if preset is Preset.RECOMMENDED:
+        return models.recommended(features, rows=rows)
+    return _MAKERS[preset](features)

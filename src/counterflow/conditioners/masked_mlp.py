@@ -1,0 +1,160 @@
+"""A masked multilayer perceptron (MADE), with residual blocks if asked (ResMADE)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..shapes import Context, Params, Shape, Vector, check_context, check_vector
+from ..spec import register
+from .conditioner import Conditioner, Stepper
+from .masked_stepper import MaskedStepper
+from .masked_linear import MaskedLayers, MaskedLinear
+from .masks import Degrees, check_order, input_degrees, sorted_degrees
+
+
+@register
+class MaskedMLP(Conditioner):
+    r"""MADE: a multilayer perceptron whose weights are masked so that row i reads only coordinates before i.
+
+    .. math:: h_1 = f(W_1 x + V c + b_1), \quad h_l = f(W_l h_{l-1} + b_l), \quad \text{params} = W_o h_L + b_o
+
+    and with `residual` (ResMADE), h_1 = W_1 x + V c + b_1 without activation, then one block per further width,
+    h_l = h_{l-1} + W_l' f(W_l f(h_{l-1}) + b_l) + b_l'.
+
+    Args:
+        features: D.
+        num_params: P, parameters of each row.
+        hidden: Widths of the hidden layers; equal ones if residual.
+        context_features: M; the context enters the first layer, and every row sees it.
+        residual: ResMADE instead of MADE.
+        activation: Any elementwise module without parameters.
+        dropout: Probability, in the hidden layers (inside the blocks if residual), in training mode only.
+        order: The coordinates in the order in which they are generated; by default 0, 1, ...
+        degrees: Degrees of the hidden units, one tuple per layer (the same for all if residual); by default sorted and
+            evenly spread, which is what the exact inverse likes best. `random_degrees` draws those of the MADE paper.
+
+    Raises:
+        ValueError: sizes, orders or degrees that do not fit each other.
+
+    Cost: one dense pass, B * (D H + (L - 1) H^2 + H D P) multiply-adds; twice the second term with residual blocks.
+    Source: Germain et al. (2015), arXiv:1502.03509; ResMADE: Durkan and Nash (2019), arXiv:1904.05626.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        num_params: int,
+        hidden: tuple[int, ...] = (512, 512),
+        context_features: int = 0,
+        *,
+        residual: bool = False,
+        activation: nn.Module | None = None,
+        dropout: float = 0.0,
+        order: tuple[int, ...] | None = None,
+        degrees: tuple[Degrees, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(features, num_params, hidden, context_features, residual)
+        self.features, self.num_params, self.context_features = features, num_params, context_features
+        self.hidden, self.residual, self.dropout = tuple(hidden), residual, dropout
+        self.activation = nn.ReLU() if activation is None else activation
+        self._order = tuple(range(features)) if order is None else tuple(order)
+        check_order(self._order, features)
+        lowest = 0 if context_features else 1
+        self.degrees = (
+            tuple(sorted_degrees(features, width, lowest) for width in self.hidden)
+            if degrees is None
+            else tuple(tuple(layer) for layer in degrees)
+        )
+        self._check_degrees()
+        inputs = input_degrees(self._order)
+        units = [torch.tensor(layer) for layer in self.degrees]
+        self.first = MaskedLinear(units[0], inputs)
+        self.context = nn.Linear(context_features, self.hidden[0], bias=False) if context_features else None
+        pairs = zip(units[1:], units[:-1], strict=True)
+        self.layers = nn.ModuleList(MaskedLinear(out, source) for out, source in pairs)
+        self.outer = nn.ModuleList(MaskedLinear(out, out) for out in units[1:]) if residual else None
+        # Rows lie parameter by parameter, (P, D): each parameter of all rows is then contiguous.
+        self.out = MaskedLinear((inputs - 1).repeat(num_params), units[-1])
+        with torch.no_grad():  # start near the maps of zero parameters, which are tame
+            for parameter in self.out.parameters():
+                parameter.mul_(0.1)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The coordinates in the order in which they are generated."""
+        return self._order
+
+    def forward(self, x: Vector, context: Context | None = None) -> Params:
+        """(*B, D) -> (*B, D, P) in one pass."""
+        check_vector(x, self.features, "x")
+        check_context(context, self.context_features)
+        h = self.first(x)
+        if self.context is not None:
+            h = h + self.context(context)
+        h = self._plain(h) if self.outer is None else self._residual(h)
+        rows: Tensor = self.out(h)
+        return rows.reshape(*rows.shape[:-1], self.num_params, self.features).transpose(-1, -2)
+
+    def stepper(self, batch_shape: Shape, context: Context | None = None) -> Stepper:
+        """All rows one by one, each unit of the network evaluated once.
+
+        Raises:
+            RuntimeError: dropout is active, so that there is no one function to step through.
+
+        Cost: the unmasked half of one dense pass, in D dependent steps.
+        """
+        check_context(context, self.context_features)
+        if self.dropout and self.training:
+            raise RuntimeError("dropout makes this network a different function at every call: call eval() first")
+        return MaskedStepper(self.taken_apart(), batch_shape, context)
+
+    def taken_apart(self) -> MaskedLayers:
+        """The layers as they are now, for those who run the network their own way."""
+        return MaskedLayers(
+            order=self._order,
+            degrees=self.degrees,
+            first=self.first,
+            context=self.context,
+            layers=list(self.layers),  # type: ignore[arg-type]
+            outer=list(self.outer or ()),  # type: ignore[arg-type]
+            out=self.out,
+            num_params=self.num_params,
+            activation=self.activation,
+        )
+
+    def _plain(self, h: Tensor) -> Tensor:
+        h = self._drop(self.activation(h))
+        for layer in self.layers:
+            h = self._drop(self.activation(layer(h)))
+        return h
+
+    def _residual(self, h: Tensor) -> Tensor:
+        for inner, outer in zip(self.layers, self.outer or (), strict=True):
+            h = h + outer(self._drop(self.activation(inner(self.activation(h)))))
+        return h
+
+    def _drop(self, h: Tensor) -> Tensor:
+        return F.dropout(h, self.dropout, self.training) if self.dropout else h
+
+    def _check_degrees(self) -> None:
+        if tuple(len(layer) for layer in self.degrees) != self.hidden:
+            raise ValueError(f"expected degrees for hidden widths {self.hidden}, one per unit")
+        if any(not 0 <= m < max(self.features, 1) for layer in self.degrees for m in layer):
+            raise ValueError(f"expected degrees of hidden units in 0..{self.features - 1}")
+        if self.residual and len(set(self.degrees)) > 1:
+            raise ValueError("residual blocks add layers unit by unit, so all layers need the same degrees")
+
+
+def _check_sizes(
+    features: int, num_params: int, hidden: tuple[int, ...], context_features: int, residual: bool
+) -> None:
+    if features < 1 or num_params < 1 or context_features < 0:
+        raise ValueError(
+            f"expected features >= 1, num_params >= 1 and context_features >= 0, "
+            f"got {features}, {num_params}, {context_features}"
+        )
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"expected at least one hidden layer of positive width, got {tuple(hidden)}")
+    if residual and len(set(hidden)) > 1:
+        raise ValueError(f"residual blocks need equal hidden widths, got {tuple(hidden)}")

@@ -1,0 +1,56 @@
+"""An ordinary multilayer perceptron with a context: the network of a coupling layer."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from ..shapes import Context, check_context
+from ..spec import register
+
+
+@register
+class MLP(nn.Module):
+    """x, c -> W_L f(... f(W_1 x + V c + b_1)) + b_L, dense.
+
+    Args:
+        features: Inputs, 0 or more (0: a function of the context alone, or a constant).
+        outputs: Outputs.
+        hidden: Widths of the hidden layers.
+        context_features: M.
+        activation: Any elementwise module without parameters.
+        dropout: Probability, in the hidden layers, in training mode only.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        hidden: tuple[int, ...] = (256, 256),
+        context_features: int = 0,
+        *,
+        activation: nn.Module | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.features, self.outputs, self.context_features = features, outputs, context_features
+        self.hidden, self.dropout = tuple(hidden), dropout
+        self.activation = nn.ReLU() if activation is None else activation
+        widths = [features + context_features, *self.hidden, outputs]
+        self.layers = nn.ModuleList()
+        for source, width in itertools.pairwise(widths):
+            # torch warns when it initialises a weight without entries
+            layer = nn.Linear(max(source, 1), width)
+            if source == 0:
+                layer.weight = nn.Parameter(torch.empty(width, 0))
+            self.layers.append(layer)
+
+    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """(*B, features) -> (*B, outputs)."""
+        check_context(context, self.context_features)
+        if context is not None:
+            batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+            x = torch.cat([x.expand(*batch, -1), context.expand(*batch, -1)], -1)
+        for layer in self.layers[:-1]:
+            x = nn.functional.dropout(self.activation(layer(x)), self.dropout, self.training)
+        return self.layers[-1](x)  # type: ignore[no-any-return]

@@ -1,0 +1,94 @@
+"""Normal laws, and finite mixtures of them."""
+
+import dataclasses
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from ..shapes import RowParams, Scalars
+from ..spec import register
+from ..univariate import BoundedExp, Scale
+from .family import Family
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def _noise(like: Tensor, generator: Generator | None) -> Tensor:
+    return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Normal(Family):
+    """N(mu, sigma^2) with sigma = scale(a); parameters (mu, a)."""
+
+    scale: Scale = BoundedExp()
+
+    @property
+    def num_params(self) -> int:
+        """Two: mu and a."""
+        return 2
+
+    def log_prob(self, x: Scalars, params: RowParams) -> Scalars:
+        """-((x - mu) / sigma)^2 / 2 - log sigma - log(2 pi) / 2."""
+        sigma, log_sigma = self.scale(params[..., 1])
+        z = (x - params[..., 0]) / sigma
+        return -0.5 * z * z - log_sigma - _HALF_LOG_2PI
+
+    def sample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
+        """Mu + sigma times standard normal noise."""
+        return self.rsample(params, generator=generator)
+
+    def rsample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
+        """Mu + sigma times standard normal noise."""
+        mu = params[..., 0]
+        return mu + self.scale(params[..., 1])[0] * _noise(mu, generator)
+
+    def entropy(self, params: RowParams) -> Scalars:
+        """Log sigma + (1 + log 2 pi) / 2."""
+        return self.scale(params[..., 1])[1] + 0.5 + _HALF_LOG_2PI
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class NormalMixture(Family):
+    """sum_k pi_k N(mu_k, sigma_k^2); parameters: K logits of pi, then K means, then K raw scales.
+
+    Args:
+        components: K.
+        scale: Makes the raw scales positive.
+
+    Source: MADE MoG of Papamakarios et al. (2017), arXiv:1705.07057; mixture density networks, Bishop (1994).
+    """
+
+    components: int = 10
+    scale: Scale = BoundedExp()
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise ValueError(f"expected at least one component, got {self.components}")
+
+    @property
+    def num_params(self) -> int:
+        """3 K."""
+        return 3 * self.components
+
+    def log_prob(self, x: Scalars, params: RowParams) -> Scalars:
+        """Log-sum-exp over the components."""
+        log_pi, mu, raw = self._split(params)
+        sigma, log_sigma = self.scale(raw)
+        z = (x[..., None] - mu) / sigma
+        return torch.logsumexp(log_pi - 0.5 * z * z - log_sigma, -1) - _HALF_LOG_2PI
+
+    def sample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
+        """A component by its weight, then a normal draw from it."""
+        log_pi, mu, raw = self._split(params)
+        flat = log_pi.exp().reshape(-1, self.components)
+        k = torch.multinomial(flat, 1, generator=generator).reshape(*log_pi.shape[:-1], 1)
+        mu, sigma = mu.gather(-1, k).squeeze(-1), self.scale(raw)[0].gather(-1, k).squeeze(-1)
+        return mu + sigma * _noise(mu, generator)
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, mu, raw = params.chunk(3, dim=-1)
+        return logits.log_softmax(-1), mu, raw

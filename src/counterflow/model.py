@@ -1,0 +1,182 @@
+"""What every trainable density of ours offers: a checked door, a context encoder, and `given` a context."""
+
+import itertools
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from .densities import Conditionals, detached
+from .shapes import Context, LogDensity, Shape, Vector, check_context, check_vector
+
+
+class Model(nn.Module, ABC):
+    """A density p(x | c) over (*B, D) with methods that take the context, and `given` to bind it.
+
+    Batch axes of x and context broadcast. With a context encoder the context has whatever shape the encoder accepts,
+    and the encoder's output, (*batch, M), is what the density sees. Subclasses implement the `encoded_` methods.
+    """
+
+    features: int
+    context_features: int
+    context_encoder: nn.Module | None
+
+    def __init__(self, features: int, context_features: int, context_encoder: nn.Module | None) -> None:
+        super().__init__()
+        if context_encoder is not None and not context_features:
+            raise ValueError("a context encoder was given to a model that takes no context (context_features is 0)")
+        self.features, self.context_features = features, context_features
+        self.context_encoder = context_encoder
+
+    def log_prob(self, x: Vector, context: Context | None = None) -> LogDensity:
+        """The log density log p(x | c) in nats per event, with the batch shape of x and context.
+
+        Raises:
+            TypeError: x is not floating point, or not in the model's precision.
+            ValueError: x or the context is ill-shaped, missing or surplus.
+        """
+        self.check_event(x)
+        return self.encoded_log_prob(x, self.encode(context))
+
+    def sample(
+        self,
+        sample_shape: int | Shape = (),
+        context: Context | None = None,
+        *,
+        generator: Generator | None = None,
+    ) -> Vector:
+        """Draws without gradient, (*sample_shape, *batch of context, D); sample(1000) means sample((1000,)).
+
+        Raises:
+            ValueError: a negative size, or an ill-shaped, missing or surplus context.
+        """
+        with torch.no_grad():
+            return self.encoded_sample(_as_shape(sample_shape), self.encode(context), generator=generator)
+
+    def rsample_and_log_prob(
+        self,
+        sample_shape: int | Shape = (),
+        context: Context | None = None,
+        *,
+        generator: Generator | None = None,
+    ) -> tuple[Vector, LogDensity]:
+        """Reparameterised draws and their log density, from one and the same pass.
+
+        Raises:
+            TypeError: the model has no reparameterised draws.
+        """
+        return self.encoded_rsample_and_log_prob(_as_shape(sample_shape), self.encode(context), generator=generator)
+
+    def conditionals(self, x: Vector, context: Context | None = None) -> Conditionals:
+        """The laws p(x_i | x_<i, c) of all rows, batch shape (*B, D).
+
+        Raises:
+            TypeError: the model has none.
+        """
+        self.check_event(x)
+        return self.encoded_conditionals(x, self.encode(context))
+
+    def given(self, context: Context) -> "Given":
+        """p(. | c): encodes once, and keeps every capability of the model. A value for one step, not to be stored."""
+        return Given(self, self.encode(context))
+
+    @abstractmethod
+    def encoded_log_prob(self, x: Vector, context: Context | None) -> LogDensity:
+        """log p(x | c) of a checked x and an encoded context."""
+
+    @abstractmethod
+    def encoded_sample(self, sample_shape: Shape, context: Context | None, *, generator: Generator | None) -> Vector:
+        """Draws, with an encoded context."""
+
+    @abstractmethod
+    def encoded_rsample_and_log_prob(
+        self, sample_shape: Shape, context: Context | None, *, generator: Generator | None
+    ) -> tuple[Vector, LogDensity]:
+        """Reparameterised draws and their log density, with an encoded context."""
+
+    def encoded_conditionals(self, x: Vector, context: Context | None) -> Conditionals:
+        """The laws of all rows, with an encoded context."""
+        raise TypeError(f"a {type(self).__name__} has no known conditionals; as_autoregressive(flow) may give them")
+
+    def encoded_rsample_and_conditionals(
+        self, sample_shape: Shape, context: Context | None, *, generator: Generator | None
+    ) -> tuple[Vector, Conditionals]:
+        """Draws and the laws that drew them, with an encoded context."""
+        raise TypeError(f"a {type(self).__name__} has no known conditionals; as_autoregressive(flow) may give them")
+
+    def encode(self, context: Tensor | None) -> Tensor | None:
+        """The context as the density sees it, checked.
+
+        Raises:
+            ValueError: missing, surplus or ill-shaped.
+        """
+        if context is not None and self.context_encoder is not None:
+            context = self.context_encoder(context)
+        check_context(context, self.context_features)
+        return context
+
+    def check_event(self, x: Tensor) -> None:
+        """Refuse an x of the wrong shape or precision."""
+        check_vector(x, self.features, "x")
+        expected = next((t.dtype for t in self._tensors() if t.is_floating_point()), x.dtype)
+        if x.dtype != expected:
+            raise TypeError(
+                f"the model computes in {expected} and x is {x.dtype}: convert one of them, "
+                f"x.to({expected}) or model.to({x.dtype})"
+            )
+
+    def _tensors(self) -> itertools.chain[Tensor]:
+        return itertools.chain(self.parameters(), self.buffers())
+
+
+class Given:
+    """p(. | c) with the context bound: every method of the model, without its context argument.
+
+    Args:
+        model: The conditional density.
+        encoded: The context as the model's `encode` returned it.
+    """
+
+    def __init__(self, model: Model, encoded: Tensor | None) -> None:
+        self.model, self.encoded = model, encoded
+        self.features = model.features
+
+    def log_prob(self, x: Vector, /) -> LogDensity:
+        """log p(x | c)."""
+        self.model.check_event(x)
+        return self.model.encoded_log_prob(x, self.encoded)
+
+    def sample(self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None) -> Vector:
+        """Draws without gradient, (*sample_shape, *batch of context, D)."""
+        with torch.no_grad():
+            return self.model.encoded_sample(_as_shape(sample_shape), self.encoded, generator=generator)
+
+    def rsample_and_log_prob(
+        self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None
+    ) -> tuple[Vector, LogDensity]:
+        """Reparameterised draws and their log density."""
+        return self.model.encoded_rsample_and_log_prob(_as_shape(sample_shape), self.encoded, generator=generator)
+
+    def conditionals(self, x: Vector, /) -> Conditionals:
+        """p(x_i | x_<i, c)."""
+        self.model.check_event(x)
+        return self.model.encoded_conditionals(x, self.encoded)
+
+    def rsample_and_conditionals(
+        self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None
+    ) -> tuple[Vector, Conditionals]:
+        """Draws, and the laws that drew them."""
+        shape = _as_shape(sample_shape)
+        return self.model.encoded_rsample_and_conditionals(shape, self.encoded, generator=generator)
+
+    def detached(self) -> "Given":
+        """The same density with constant parameters, the encoder's included."""
+        return Given(detached(self.model), None if self.encoded is None else self.encoded.detach())
+
+
+def _as_shape(sample_shape: Any) -> torch.Size:
+    shape = torch.Size((sample_shape,) if isinstance(sample_shape, int) else sample_shape)
+    if any(size < 0 for size in shape):
+        raise ValueError(f"expected sizes of 0 or more to sample, got {tuple(shape)}")
+    return shape

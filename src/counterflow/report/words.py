@@ -1,0 +1,127 @@
+"""A model in words: its layers from noise to data, and what each direction costs."""
+
+import dataclasses
+import re
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from ..autoregressive import AutoregressiveModel
+from ..bijections import ActNorm, Autoregressive, Chain, Coupling, Inverse, LULinear, Permutation, Rescale, Standardise
+from ..conditioners import MaskedMLP
+from ..flow import Flow
+from ..univariate import Inverted
+
+
+class Costs(NamedTuple):
+    """Network evaluations that must wait for each other, in each direction."""
+
+    score: int
+    sample: int
+
+
+def layers_in_words(model: nn.Module) -> list[str]:
+    """One phrase per layer, in the order of generation: noise first, data last."""
+    if isinstance(model, Flow):
+        return [*layers_in_words(model.base), *_bijection(model.bijection)]
+    if isinstance(model, AutoregressiveModel):
+        net = _network(model.conditioner)
+        return [f"autoregressive model: each column given those before it is {_spaced(model.family)}, {net}"]
+    members = getattr(model, "members", None)
+    if members is not None:
+        return [f"an equal mixture of {len(members)}:", *layers_in_words(members[0])]
+    return [f"noise: {_spaced(model)}"]
+
+
+def costs_of(model: nn.Module) -> Costs:
+    """Dependent network evaluations to score and to sample; rows of a batch share them."""
+    if isinstance(model, Flow):
+        base, (forward, inverse) = costs_of(model.base), _steps(model.bijection)
+        return Costs(base.score + inverse, base.sample + forward)
+    if isinstance(model, AutoregressiveModel):
+        return Costs(1, model.features)
+    members = [costs_of(member) for member in getattr(model, "members", ())]
+    return Costs(max((m.score for m in members), default=0), max((m.sample for m in members), default=0))
+
+
+def costs_in_words(model: nn.Module) -> tuple[str, str]:
+    """What scoring costs, and what sampling costs, as two sentences."""
+    score, sample = costs_of(model)
+    cheap, dear = min(score, sample), max(score, sample)
+    if cheap == dear:
+        both = f"{_passes(cheap)}."
+        return f"Scoring: {both}", f"Sampling: {both}"
+    stepped = f"{dear} small steps that wait for each other, in which every network unit is evaluated once per row."
+    sentences = {cheap: f"{_passes(cheap)}.", dear: stepped}
+    return f"Scoring: {sentences[score]}", f"Sampling: {sentences[sample]}"
+
+
+def _passes(count: int) -> str:
+    return f"{count} parallel network pass{'es' * (count != 1)}"
+
+
+def _steps(bijection: nn.Module) -> tuple[int, int]:
+    """Dependent evaluations of forward, and of inverse."""
+    if isinstance(bijection, Chain):
+        parts = [_steps(part) for part in bijection.parts]
+        return sum(forward for forward, _ in parts), sum(inverse for _, inverse in parts)
+    if isinstance(bijection, Inverse):
+        forward, inverse = _steps(bijection.bijection)
+        return inverse, forward
+    if isinstance(bijection, Autoregressive):
+        return 1, bijection.features
+    return (1, 1) if isinstance(bijection, Coupling) else (0, 0)
+
+
+def _bijection(bijection: nn.Module) -> list[str]:
+    if isinstance(bijection, Chain):
+        return [line for part in bijection.parts for line in _bijection(part)]
+    if isinstance(bijection, Inverse) and isinstance(bijection.bijection, Autoregressive):
+        return [f"masked autoregressive layer (scores in one pass): {_steered(bijection.bijection)}"]
+    if isinstance(bijection, Autoregressive):
+        return [f"inverse autoregressive layer (samples in one pass): {_steered(bijection)}"]
+    if isinstance(bijection, Coupling):
+        kept = sum(bijection.kept)
+        return [
+            f"coupling layer: {kept} columns steer the other {len(bijection.kept) - kept} by "
+            f"{_map(bijection.univariate)}, {_network(bijection.network)}"
+        ]
+    for kind, phrase in _FIXED.items():
+        if isinstance(bijection, kind):
+            return [phrase]
+    return [_spaced(bijection)]
+
+
+_FIXED: dict[type[nn.Module], str] = {
+    Permutation: "the columns in another order",
+    LULinear: "a learned linear map",
+    ActNorm: "a learned shift and scale of each column",
+    Rescale: "a learned scale of each column",
+    Standardise: "the columns' own units (mean and standard deviation of the training rows)",
+}
+
+
+def _steered(layer: Autoregressive) -> str:
+    return f"{_map(layer.univariate)} of each column given those before it, {_network(layer.conditioner)}"
+
+
+def _map(univariate: Any) -> str:
+    if isinstance(univariate, Inverted):
+        return _map(getattr(univariate, dataclasses.fields(univariate)[0].name))
+    words = _spaced(univariate)
+    bins = getattr(univariate, "bins", None)
+    return f"{words} spline with {bins} bins" if bins else f"{words} map"
+
+
+def _network(network: Any) -> str:
+    hidden = getattr(network, "hidden", None)
+    if hidden is None:
+        return _spaced(network)
+    kind = "masked network" if isinstance(network, MaskedMLP) else "network"
+    residual = "residual " if getattr(network, "residual", False) else ""
+    return f"{residual}{kind} of {' + '.join(map(str, hidden))} units"
+
+
+def _spaced(thing: Any) -> str:
+    """`RationalQuadratic` as `rational quadratic`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(thing).__name__).lower()

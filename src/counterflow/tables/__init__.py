@@ -1,0 +1,25 @@
+"""Tables of numbers in files: read in blocks, checked at the door, written all or nothing."""
+
+from .checks import Gaps, check_trainable, whole_number_columns
+from .match import match_columns
+from .opening import READABLE, open_table
+from .reading import Table, read_table
+from .source import MissingValues, Source, TableError
+from .writing import WRITABLE, replacing, write_table
+
+__all__ = [
+    "open_table",
+    "read_table",
+    "write_table",
+    "Table",
+    "Source",
+    "TableError",
+    "MissingValues",
+    "Gaps",
+    "check_trainable",
+    "whole_number_columns",
+    "match_columns",
+    "replacing",
+    "READABLE",
+    "WRITABLE",
+]

@@ -1,0 +1,63 @@
+"""Shifts and affine maps of the line."""
+
+import dataclasses
+
+import torch
+
+from ..shapes import RowParams, Scalars
+from ..spec import register
+from .scales import BoundedExp, Scale
+from .univariate import Univariate
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Additive(Univariate):
+    """x = u + mu, volume preserving.
+
+    Source: NICE, Dinh et al. (2015), arXiv:1410.8516.
+    """
+
+    @property
+    def num_params(self) -> int:
+        """One: mu."""
+        return 1
+
+    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """u + mu, and 0."""
+        x = u + params[..., 0]
+        return x, torch.zeros_like(x)
+
+    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """x - mu, and 0."""
+        u = x - params[..., 0]
+        return u, torch.zeros_like(u)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Affine(Univariate):
+    """x = mu + sigma u, with sigma = scale(a); `Affine().inverted` is (u - mu) / sigma.
+
+    Args:
+        scale: Makes the second parameter positive; the default is bounded, see `BoundedExp`.
+    """
+
+    scale: Scale = BoundedExp()
+
+    @property
+    def num_params(self) -> int:
+        """Two: mu and a."""
+        return 2
+
+    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """mu + sigma u, and log sigma."""
+        sigma, log_sigma = self.scale(params[..., 1])
+        x = torch.addcmul(params[..., 0], sigma, u)
+        return x, log_sigma.expand_as(x)
+
+    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """(x - mu) / sigma, and -log sigma."""
+        sigma, log_sigma = self.scale(params[..., 1])
+        u = (x - params[..., 0]) / sigma
+        return u, -log_sigma.expand_as(u)

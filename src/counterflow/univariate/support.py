@@ -1,0 +1,132 @@
+"""Maps of the line onto an interval or half-line: the supports that data live on. They have no parameters."""
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..shapes import RowParams, Scalars
+from ..spec import register
+from .univariate import Univariate
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Interval(Univariate):
+    r"""x = low + (high - low) (sigmoid(u) - margin) / (1 - 2 margin); its inverse is a logit.
+
+    A margin > 0 keeps data that lie on the ends of the interval at finite u; samples may then
+    overshoot the interval by a fraction margin of its length, which is its price.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        margin: The logit is taken of margin + (1 - 2 margin) p, p the position in the interval.
+
+    Source: the logit preprocessing of Dinh et al. (2017), arXiv:1605.08803, and Papamakarios et al. (2017).
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"expected finite low < high, got {self.low} and {self.high}")
+        if not 0 <= self.margin < 0.5:
+            raise ValueError(f"expected a margin in [0, 0.5), got {self.margin}")
+
+    @property
+    def num_params(self) -> int:
+        """None."""
+        return 0
+
+    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """Onto the interval, and the log of the slope."""
+        x = self.low + self._stretch * (torch.sigmoid(u) - self.margin)
+        return x, self._log_slope(u)
+
+    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """Onto the line; x outside the interval gives NaN, which the caller reports."""
+        p = (x - self.low) / self._stretch + self.margin
+        # 1 - p in the data's own terms: near the upper end 1 - p would lose every digit of a small distance to it.
+        q = (self.high - x) / self._stretch + self.margin
+        u = p.log() - q.log()
+        return u, -self._log_slope(u)
+
+    @property
+    def _stretch(self) -> float:
+        return (self.high - self.low) / (1 - 2 * self.margin)
+
+    def _log_slope(self, u: Tensor) -> Tensor:
+        return F.logsigmoid(u) + F.logsigmoid(-u) + math.log(self._stretch)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class HalfLine(Univariate):
+    """x = bound + softplus(u), or bound - softplus(-u): values above (or below) a bound, nearly linear far from it.
+
+    Args:
+        bound: The end that x never reaches.
+        above: Whether x lies above the bound or below it.
+    """
+
+    bound: float = 0.0
+    above: bool = True
+
+    @property
+    def num_params(self) -> int:
+        """None."""
+        return 0
+
+    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """Onto the half-line, and log sigmoid(u) (of -u below a bound)."""
+        sign = 1.0 if self.above else -1.0
+        return self.bound + sign * F.softplus(sign * u), F.logsigmoid(sign * u)
+
+    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """Onto the line; x beyond the bound gives NaN, which the caller reports."""
+        sign = 1.0 if self.above else -1.0
+        distance = sign * (x - self.bound)
+        u = distance + torch.log(-torch.expm1(-distance))  # the stable log(exp(distance) - 1)
+        return sign * u, -F.logsigmoid(u)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Line(Univariate):
+    """x = u: an unbounded coordinate among bounded ones."""
+
+    @property
+    def num_params(self) -> int:
+        """None."""
+        return 0
+
+    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """The value u itself, and 0."""
+        return u, torch.zeros_like(u)
+
+    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """The value x itself, and 0."""
+        return x, torch.zeros_like(x)
+
+
+def support(low: float, high: float, **margin: Any) -> Univariate:
+    """The map of the line onto (low, high), either end of which may be infinite.
+
+    Raises:
+        ValueError: low >= high, or NaN.
+    """
+    if not low < high:
+        raise ValueError(f"expected low < high, got {low} and {high}")
+    if math.isinf(low) and math.isinf(high):
+        return Line()
+    if math.isinf(high):
+        return HalfLine(low, above=True)
+    if math.isinf(low):
+        return HalfLine(high, above=False)
+    return Interval(low, high, **margin)
