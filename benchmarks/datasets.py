@@ -1,4 +1,4 @@
-"""The five real density-estimation sets: read, preprocessed as their papers say, standardised by training statistics."""
+"""The five real density-estimation sets, preprocessed as in their papers and standardised by training statistics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DEQUANTISATION_SEED = 0  # one draw of the pixel noise, the same for every libra
 
 @dataclass(frozen=True)
 class DensityData:
-    """Standardised rows z = (x - mean) / std, with what brings a score back to the units of x.
+    r"""Standardised rows z = (x - mean) / std, with what brings a score back to the units of x.
 
-    .. math:: \\log p(x) = \\log p(z) - \\sum_i \\log std_i
+    .. math:: \log p(x) = \log p(z) - \sum_i \log std_i
 
     Attributes:
         name: Name of the set.
@@ -58,9 +58,7 @@ def load(name: str) -> DensityData:
     def standardise(x: np.ndarray) -> Tensor:
         return torch.from_numpy(((x - mean) / std).astype(np.float32))
 
-    return DensityData(
-        name, standardise(train), standardise(validation), standardise(test), float(-np.log(std).sum())
-    )
+    return DensityData(name, standardise(train), standardise(validation), standardise(test), float(-np.log(std).sum()))
 
 
 _Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -5,7 +5,7 @@
 Every model is trained by `counterflow.fit` with the same rows, batches, optimiser, number of updates and early
 stopping. Each finished fit leaves one JSON file in results/density/ and its test scores per row in runs/density/
 (not under version control), so a run that is stopped goes on where it was, and several processes may share the work
-(--sets, --seeds). Whatever part is asked for, results/density.md and results/density.json are written from all there is.
+(--sets, --seeds). Every call writes results/density.md and results/density.json from all fits there are.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-
-import counterflow as cf
 from datasets import SETS, DensityData, load
 from density_table import markdown, summary
 from rivals import LIBRARIES, Architecture, parameter_count
+from torch import Tensor, nn
+
+import counterflow as cf
 
 HERE = Path(__file__).resolve().parent
 CELLS = HERE / "results" / "density"
@@ -47,16 +47,17 @@ class Training:
     batch_size: int = 256
     patience: int = 20
     validate_every: int | None = None
+    average: cf.ExponentialAverage | None = None
 
 
 # The activation, width and rate of the plain MAFs are those that did best on validation rows with zuko (ReLU or tanh,
 # 1e-3 or 3e-3); early stopping decides how long the small sets are trained, the fixed number of updates on bsds300.
 PLAIN: dict[str, tuple[Architecture, Training]] = {
-    "maf_power_mini": (Architecture(100), Training(6000, 3e-3)),
-    "maf_gas_mini": (Architecture(100), Training(6000, 3e-3)),
+    "maf_power_mini": (Architecture(100), Training(2500, 3e-3)),
+    "maf_gas_mini": (Architecture(100), Training(2500, 3e-3)),
     "maf_hepmass_mini": (Architecture(100, nn.Tanh), Training(3000, 3e-3)),
     "maf_miniboone": (Architecture(100, nn.Tanh), Training(3000, 3e-3)),
-    "bsds300": (Architecture(100), Training(6000, 3e-3, validate_every=1000)),
+    "bsds300": (Architecture(100), Training(1500, 3e-3, validate_every=250)),
 }
 
 
@@ -86,7 +87,7 @@ def _fit_once(name: str, row: str, seed: int) -> None:
         return
     data = load(name)
     torch.manual_seed(seed)  # the weights' random start; `fit` itself draws nothing from this stream but dropout
-    module, training, extra = _model(row, data)
+    module, training = _model(row, data)
     start = time.perf_counter()
     history = cf.fit(
         module,
@@ -98,12 +99,12 @@ def _fit_once(name: str, row: str, seed: int) -> None:
         patience=training.patience,
         validate_every=training.validate_every,
         seed=seed,
+        average=training.average,
         progress=False,
-        **extra,
     )
     seconds = time.perf_counter() - start
     validation, test = _score(module, data.validation) + data.log_det, _score(module, data.test) + data.log_det
-    count = parameter_count(module, data.features)
+    count = parameter_count(module)
     cell = {
         "set": name,
         "row": row,
@@ -125,12 +126,12 @@ def _fit_once(name: str, row: str, seed: int) -> None:
     print(f"{name:17s} {row:12s} seed {seed}: test {cell['test_mean']:.3f}, {seconds:.0f} s", flush=True)
 
 
-def _model(row: str, data: DensityData) -> tuple[nn.Module, Training, dict[str, Any]]:
+def _model(row: str, data: DensityData) -> tuple[nn.Module, Training]:
     """A fresh model of one row of the table, and how it is trained."""
     architecture, training = PLAIN[data.name]
-    if row in LIBRARIES:
-        return LIBRARIES[row](data.features, architecture), training, {}
-    raise NotImplementedError
+    if row == PRESET:
+        return cf.models.recommended(data.features, rows=len(data.train)), RECOMMENDED
+    return LIBRARIES[row](data.features, architecture), training
 
 
 @torch.no_grad()
@@ -167,7 +168,9 @@ def _time(name: str, rounds: int = 7) -> None:
 
 
 def _write_tables() -> None:
-    files = [CELLS / f"{name}-{row}-{seed}.json" for name in SETS for row in (*LIBRARIES, PRESET) for seed in range(100)]
+    files = [
+        CELLS / f"{name}-{row}-{seed}.json" for name in SETS for row in (*LIBRARIES, PRESET) for seed in range(100)
+    ]
     cells = [json.loads(path.read_text()) for path in files if path.exists()]
     scores: dict[str, dict[tuple[str, int], np.ndarray]] = {name: {} for name in SETS}
     for cell in cells:
@@ -183,8 +186,9 @@ def _write_tables() -> None:
 
 def _header() -> str:
     plain = "\n".join(
-        f"| {name} | 5 layers of ({a.hidden}, {a.hidden}), {a.activation.__name__} | {t.batch_size} | {t.learning_rate:g} "
-        f"| {t.steps} | {t.patience} validations, one every {t.validate_every or 'epoch'} |"
+        f"| {name} | {a.layers} layers of ({a.hidden}, {a.hidden}), {a.activation.__name__} "
+        f"| {t.batch_size} | {t.learning_rate:g} | {t.steps} "
+        f"| {t.patience} validations, one every {f'{t.validate_every} updates' if t.validate_every else 'epoch'} |"
         for name, (a, t) in PLAIN.items()
     )
     return f"""# Density estimation: plain MAFs of three libraries, and the recommended preset

@@ -79,7 +79,10 @@ def summary(cells: Sequence[Mapping[str, Any]], scores: Mapping[str, Scores], pl
 def markdown(result: Mapping[str, Any], speed: Mapping[str, Any] | None, header: str) -> str:
     """The page `results/density.md`."""
     parts = [header, "## Test log-likelihood, nats (higher is better)\n", _scores_table(result)]
-    parts += ["\n## Paired differences on the same test rows, nats (positive: the first is better)\n", _differences(result)]
+    parts += [
+        "\n## Paired differences on the same test rows, nats (positive: the first is better)\n",
+        _differences(result),
+    ]
     if speed:
         parts += ["\n## Seconds per epoch\n", _speed_table(speed)]
     return "\n".join(parts) + "\n"
@@ -100,7 +103,7 @@ def _scores_table(result: Mapping[str, Any]) -> str:
                 f"| {mean:.3f} ± {2 * error:.3f} | {_mean([cell['test_median'] for cell in cells]):.3f} "
                 f"| {', '.join(format(cell['test_mean'], '.2f') for cell in cells)} "
                 f"| {_mean([cell['validation_mean'] for cell in cells]):.3f} "
-                f"| {', '.join(f'{cell["steps"]} ({cell["best_step"]})' for cell in cells)} "
+                f"| {', '.join('{steps} ({best_step})'.format(**cell) for cell in cells)} "
                 f"| {', '.join(format(cell['seconds'], '.0f') for cell in cells)} |"
             )
     return "\n".join(lines)
@@ -108,7 +111,7 @@ def _scores_table(result: Mapping[str, Any]) -> str:
 
 def _differences(result: Mapping[str, Any]) -> str:
     lines = [
-        "| set | pair | mean ± 2 s.e. (rows) | 2 s.e. (rows and seeds) | mean / s.e. (rows) | median of rows | by seed |",
+        "| set | pair | mean ± 2 s.e. (rows) | 2 s.e. (rows, seeds) | mean / s.e. (rows) | median of rows | by seed |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, entry in result.items():

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 import counterflow as cf
@@ -95,17 +94,8 @@ class ParameterCount:
     unmasked: int
 
 
-def parameter_count(module: nn.Module, features: int) -> ParameterCount:
-    """Count the weights of a module, and those of them that move the density.
-
-    A weight behind a mask has gradient exactly 0 at every row, so a gradient tells the two apart in any library. A unit
-    may be inactive by chance: the rows are many, spread widely, and weighted at random so that nothing cancels.
-    """
-    generator = torch.Generator().manual_seed(0)
-    x = 3 * torch.randn(4096, features, generator=generator)
-    weights = torch.rand(4096, generator=generator)
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    gradients = torch.autograd.grad((weights * module.log_prob(x)).sum(), parameters)  # type: ignore[operator]
-    return ParameterCount(
-        sum(p.numel() for p in parameters), sum(int(torch.count_nonzero(gradient)) for gradient in gradients)
-    )
+def parameter_count(module: nn.Module) -> ParameterCount:
+    """Count a module's weights; all three libraries keep a masked layer's mask in its buffer `mask`."""
+    stored = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    masks = [part.mask for part in module.modules() if isinstance(getattr(part, "mask", None), Tensor)]
+    return ParameterCount(stored, stored - sum(int((mask == 0).sum()) for mask in masks))

@@ -1,4 +1,4 @@
-"""What every test runs under: one seed, two threads, deterministic hypothesis examples.
+"""What every test runs under: one seed, one thread, deterministic hypothesis examples.
 
 Shapes are checked by beartype through jaxtyping's import hook (`--jaxtyping-packages` in pyproject.toml). The hook
 must be in place before the package is imported, so this file must not import `counterflow` at its top.
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 SEED = 20170519
-THREADS = 2
+THREADS = 1
 
 torch.set_num_threads(THREADS)
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # for the processes that tests start

@@ -80,7 +80,8 @@ class FittedGaussian:
         u = torch.linalg.solve_triangular(self._factor, standard.T, upper=False)  # (D, B)
         log_det = self._factor.diagonal().log().sum() + self._spread.log().sum()
         constant = 0.5 * len(self._mean) * math.log(2 * math.pi)
-        return (-0.5 * u.square().sum(0) - log_det - constant).reshape(x.shape[:-1])
+        log_prob: Tensor = -0.5 * u.square().sum(0) - log_det - constant
+        return log_prob.reshape(x.shape[:-1])
 
 
 @torch.no_grad()

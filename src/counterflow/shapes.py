@@ -64,3 +64,17 @@ def broadcast_batch(x: Tensor, context: Tensor | None) -> torch.Size:
         raise ValueError(
             f"the batch axes of x {tuple(x.shape[:-1])} and of context {tuple(context.shape[:-1])} do not broadcast"
         ) from None
+
+
+def first_violation(x: Tensor, allowed: Tensor) -> float | None:
+    """A value of x where `allowed` is false; None if there is none, or if values cannot be read (compiled, vmapped).
+
+    NaN counts as allowed: NaN in is NaN out, everywhere.
+    """
+    if torch.compiler.is_compiling():
+        return None
+    wrong = ~(allowed | x.isnan())
+    try:
+        return float(x.expand_as(wrong)[wrong][0]) if bool(wrong.any()) else None
+    except RuntimeError:  # under torch.func.vmap no value is known
+        return None

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from counterflow.training import (
+    Constant,
     ExponentialAverage,
     Plateau,
     Rows,
@@ -118,6 +119,25 @@ def test_a_finished_run_resumes_to_its_own_result(tmp_path: Path) -> None:
     again = network()
     assert fit(again, weighted_rows(), checkpoint=path, resume=True, patience=2, **SETTINGS) == expected
     assert_equal_modules(again, whole)
+
+
+def test_the_best_weights_from_before_the_interruption_come_back(tmp_path: Path) -> None:
+    x, path = normal_rows(400, 2), tmp_path / "state.safetensors"
+    settings: dict[str, Any] = {
+        "validation": x[20:],
+        "steps": 200,
+        "batch_size": 20,
+        "learning_rate": 0.05,
+        "schedule": Constant(),
+    }
+    whole = DiagonalNormal(2)
+    expected = fit(whole, x[:20], loss=PressCtrlC(0), **settings)
+    assert expected.best_step < 190
+    with pytest.raises(TrainingInterrupted):
+        fit(DiagonalNormal(2), x[:20], loss=PressCtrlC(190), checkpoint=path, **settings)
+    resumed = DiagonalNormal(2)
+    assert fit(resumed, x[:20], loss=PressCtrlC(0), checkpoint=path, resume=True, **settings) == expected
+    assert_equal_modules(resumed, whole)
 
 
 def test_an_interrupted_run_leaves_the_best_weights_so_far(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
-from ..shapes import Context, LogDensity, Shape, Vector, check_vector
+from ..shapes import Context, LogDensity, Shape, Vector, broadcast_batch, check_vector
 
 
 class Base(nn.Module, ABC):
@@ -75,7 +75,7 @@ class FactorisedBase(Base):
         """sum_i log p(u_i)."""
         check_vector(u, self.features, "u")
         if context is not None:
-            u = u.expand(*torch.broadcast_shapes(u.shape[:-1], context.shape[:-1]), self.features)
+            u = u.expand(*broadcast_batch(u, context), self.features)
         return self.log_prob_rows(u).sum(-1)
 
     def rsample_and_log_prob(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ..shapes import Context, LogDensity, Shape, Vector, check_vector
+from ..shapes import Context, LogDensity, Shape, Vector, broadcast_batch, check_vector
 from ..spec import register
 from .base import Base, FactorisedBase
 
@@ -116,7 +116,7 @@ class NormalMixtureBase(Base):
         """Log-sum-exp over the components."""
         check_vector(u, self.features, "u")
         if context is not None:
-            u = u.expand(*torch.broadcast_shapes(u.shape[:-1], context.shape[:-1]), self.features)
+            u = u.expand(*broadcast_batch(u, context), self.features)
         z = (u[..., None, :] - self.loc) * torch.exp(-self.log_scale)  # (*B, K, D)
         rows = -0.5 * z * z - self.log_scale - _HALF_LOG_2PI
         return torch.logsumexp(self.logits.log_softmax(-1) + rows.sum(-1), -1)

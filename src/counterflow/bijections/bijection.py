@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..shapes import Context, LogDensity, Vector, check_context, check_vector
+from ..shapes import Context, LogDensity, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
 from ..univariate import Composed, Univariate
 
@@ -73,6 +73,7 @@ class Bijection(nn.Module, ABC):
     def _check(self, x: Tensor, name: str, context: Tensor | None) -> None:
         check_vector(x, self.features, name)
         check_context(context, self.context_features)
+        broadcast_batch(x, context)
 
 
 @register

@@ -72,4 +72,4 @@ class Coupling(Bijection):
         return raw.reshape(*raw.shape[:-1], self.univariate.num_params, len(self._changed)).transpose(-1, -2)
 
     def _join(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.cat([a.expand(*b.shape[:-1], -1), b], -1)[..., self._restore]
+        return torch.cat([a.expand(*b.shape[:-1], a.shape[-1]), b], -1)[..., self._restore]

@@ -72,13 +72,15 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit a density to a table: counterflow fit X.npy -o model.safetensors."""
+    given = dict(locals())
     from .fitting import Files, Words, run_fit, use_threads
     from .pipeline import Recipe
 
     use_threads(threads)
     recipe = Recipe(model, validation, test, epochs, steps, batch_size, learning_rate, patience, seed)
     files = Files(data, out, array, log, report, overwrite, resume)
-    words = Words(command_line(without=["resume", "overwrite"]), command_line(without=["resume"], add="--resume"))
+    again = command_line(fit, given, without=["resume", "overwrite"])
+    words = Words(again, command_line(fit, given, without=["resume"], add=["--resume"]))
     run_fit(files, recipe, words, Console(quiet, json), drop_missing=drop_missing)
 
 
@@ -146,7 +148,9 @@ def demo(
     ] = Path("counterflow-demo"),
     *,
     seed: Seed = 0,
-    threads: Threads = None,
+    threads: Annotated[
+        int, typer.Option("--threads", help="Processor threads; the result depends on it a little.")
+    ] = 1,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -155,7 +159,7 @@ def demo(
     from .fitting import use_threads
 
     use_threads(threads)
-    run_demo(folder, seed, Console(quiet, json))
+    run_demo(folder, seed, threads, Console(quiet, json))
 
 
 def main() -> None:

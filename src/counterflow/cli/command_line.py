@@ -1,32 +1,34 @@
-"""The command line that was given, as words that can be typed again."""
+"""The running command as words that can be typed again, read off its signature."""
 
+import inspect
 import shlex
-from collections.abc import Iterable
-
-import click
-from click.core import ParameterSource
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 
-def command_line(*, without: Iterable[str] = (), add: str | None = None) -> str:
-    """The running command with the arguments that were given.
+def command_line(
+    command: Callable[..., Any], given: Mapping[str, Any], *, without: Iterable[str] = (), add: Iterable[str] = ()
+) -> str:
+    """The command with every argument that is not its default.
 
     Args:
-        without: Parameters to leave out, by their Python name.
-        add: An option to append.
+        command: A typer command whose parameters are Annotated with their options.
+        given: What it was called with.
+        without: Parameters to leave out.
+        add: Words to append.
     """
-    context = click.get_current_context()
-    words = ["counterflow", context.info_name or ""]
-    left_out = set(without)
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not given or name in left_out:
+    words = ["counterflow", command.__name__]
+    for name, parameter in inspect.signature(command).parameters.items():
+        value = given[name]
+        if name in set(without) or value == parameter.default:
             continue
-        value = context.params[name]
-        if isinstance(parameter, click.Argument):
-            words.append(str(value))
-        elif value is True:
-            words.append(max(parameter.opts, key=len))
-        elif value is not False and value is not None:
-            words += [max(parameter.opts, key=len), str(getattr(value, "value", value))]
-    return shlex.join(words + ([add] if add else []))
+        words += _option(parameter.annotation.__metadata__[0])
+        if value is not True:
+            words.append(str(getattr(value, "value", value)))
+    return shlex.join([*words, *add])
+
+
+def _option(info: Any) -> list[str]:
+    """The longest name of an option, nothing for an argument; typer keeps the first name where defaults used to be."""
+    names = [name for name in (info.default, *(info.param_decls or ())) if str(name).startswith("-")]
+    return [max(names, key=len)] if names else []

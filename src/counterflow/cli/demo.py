@@ -17,7 +17,7 @@ from .refusal import OUTPUT, Refusal
 PIXELS = Images(shape=(8, 8), limits=(0.0, 17.0))
 
 
-def run_demo(folder: Path, seed: int, console: Console) -> None:
+def run_demo(folder: Path, seed: int, threads: int, console: Console) -> None:
     """Write data, model, picture and page into a folder that belongs to the demo, and say where to look.
 
     Raises:
@@ -34,13 +34,16 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     write_table(files.data, pixels.shape, [pixels])
     table = read_table(open_table(files.data))
     recipe = Recipe(seed=seed)
-    command = shlex.join(["counterflow", "fit", str(files.data), "-o", str(files.out), "--seed", str(seed)])
+    words = ["counterflow", "fit", files.data, "-o", files.out, "--seed", seed, "--threads", threads]
+    command = shlex.join(map(str, words))
     fitted = fit_table(table, files, recipe, Words(command, f"{command} --resume"), console)
     page, picture = folder / "summary.html", folder / "samples.png"
     write_page(page, table, fitted, command, PIXELS)
     with replacing(picture) as temporary:
         drawn = draw(fitted.flow, 100, seed).numpy()
-        save_images_beside(temporary, fitted.split.training[:100].numpy(), drawn, PIXELS.shape, PIXELS.limits)
+        data = fitted.split.training[:100].numpy()
+        save_images_beside(temporary, data, drawn, shape=PIXELS.shape, limits=PIXELS.limits)
+    console.say(f"Trained {fitted.history.steps:,} steps in {fitted.history.seconds:.0f} s.")
     console.say(score_in_words(fitted.score))
     console.say("Look at:")
     console.say(f"  {page.resolve().as_uri()}   the summary, in a browser")
@@ -55,4 +58,4 @@ def _digits(seed: int) -> np.ndarray:
 
     levels, _ = load_digits(return_X_y=True)
     noise = np.random.default_rng(seed).random(levels.shape)
-    return (levels + noise).astype(np.float32)
+    return np.asarray(levels + noise, dtype=np.float32)

@@ -182,7 +182,7 @@ def tell(files: Files, table: Table, fitted: Fitted, console: Console) -> None:
     console.say(f"Wrote {files.out}" + (f" and {files.report}." if files.report else "."))
     console.say(f"Next: counterflow sample {files.out} -n 1000 -o samples.csv")
     written = [str(path) for path in (files.out, files.report, files.log) if path is not None]
-    console.result({"written": written, **{k: v for k, v in fitted.facts.items()}})
+    console.result({"written": written, **fitted.facts})
 
 
 def score_in_words(score: HeldOut | None) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ..report import costs_in_words, costs_of, layers_in_words
+from ..report import costs_in_words, costs_of, folded, layers_in_words
 from .console import Console
 from .model_file import FittedModel, load_model
 
@@ -31,7 +31,7 @@ def _lines(fitted: FittedModel) -> list[str]:
     lines = [
         f"{fitted.path}: a density of {columns}{names}.",
         f"{_parameters(fitted):,} parameters, {fitted.header['dtype']}. From noise to data:",
-        *(f"  {i}. {layer}" for i, layer in enumerate(layers_in_words(model), start=1)),
+        *(f"  {i}. {layer}" for i, layer in enumerate(folded(layers_in_words(model)), start=1)),
         *costs_in_words(model),
     ]
     return lines + _making(made)
@@ -41,10 +41,9 @@ def _making(made: dict[str, Any]) -> list[str]:
     if "training" not in made:
         return ["The file does not say how the model was made."]
     data, training, recipe = made["data"], made["training"], made["recipe"]
-    lines = [
-        f"Fitted to {data['training_rows']:,} of the {data['rows']:,} rows of {data['file']} "
-        f"({training['steps']:,} steps, {training['seconds']:.0f} s, seed {recipe['seed']}; {training['stopped_because']}).",
-    ]
+    run = f"{training['steps']:,} steps, {training['seconds']:.0f} s, seed {recipe['seed']}"
+    rows = f"{data['training_rows']:,} of the {data['rows']:,} rows of {data['file']}"
+    lines = [f"Fitted to {rows} ({run}; {training['stopped_because']})."]
     score = made.get("held_out")
     if score:
         lines.append(

@@ -47,7 +47,7 @@ def _check_writable(folder: Path, path: Path) -> None:
     probe.unlink()
 
 
-def check_at_least(option: str, value: float | None, least: float, *, exclusive: bool = False) -> None:
+def check_at_least(option: str, value: int | float | None, least: int | float, *, exclusive: bool = False) -> None:
     """Refuse a number below its bound.
 
     Raises:

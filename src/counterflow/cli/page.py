@@ -6,16 +6,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ..diagnostics import chunk_rows, log_prob_in_chunks
+from ..model import Model
 from ..report import (
     Likelihood,
     Picture,
     Summary,
     corner_plot,
     costs_in_words,
+    folded,
     image_grid,
     layers_in_words,
     render,
@@ -43,7 +44,7 @@ def write_page(path: Path, table: Table, fitted: Fitted, command: str, images: I
         images: How to show rows as pictures; None shows them as points.
     """
     records = fitted.history.records
-    steps = [r.step for r in records]
+    steps = [float(r.step) for r in records]
     held_out = [None if r.validation is None else -r.validation for r in records]
     curve = Picture(
         training_curve(steps, [-r.loss for r in records], held_out),
@@ -56,7 +57,7 @@ def write_page(path: Path, table: Table, fitted: Fitted, command: str, images: I
         else Likelihood(fitted.score.model, fitted.score.against, fitted.score.rows_are),
         beside=_beside(table, fitted, images),
         curve=curve,
-        layers=layers_in_words(fitted.flow),
+        layers=folded(layers_in_words(fitted.flow)),
         costs=[*costs_in_words(fitted.flow), _measured_costs(fitted)],
         facts=_facts(table, fitted),
         command=command,
@@ -83,7 +84,7 @@ def _beside(table: Table, fitted: Fitted, images: Images | None) -> list[Picture
     return [Picture(corner_plot(data[:, :shown], samples[:, :shown], names[:shown]), caption)]
 
 
-def draw(flow: torch.nn.Module, count: int, seed: int) -> torch.Tensor:
+def draw(flow: Model, count: int, seed: int) -> torch.Tensor:
     """Samples, a chunk at a time, from one stream."""
     generator = torch.Generator().manual_seed(seed)
     rows = chunk_rows(flow.features)
@@ -112,10 +113,12 @@ def _facts(table: Table, fitted: Fitted) -> dict[str, str]:
     dropped = f", {table.dropped:,} more dropped for missing cells" if table.dropped else ""
     return {
         "Data": f"{table.path.name}: {data['rows']:,} rows, {table.values.shape[1]} columns{dropped}",
-        "Split": f"{data['training_rows']:,} to train on, {data['validation_rows']:,} to stop by, {data['test_rows']:,} to be judged by",
+        "Split": f"{data['training_rows']:,} rows to train on, {data['validation_rows']:,} to stop by, "
+        f"{data['test_rows']:,} to be judged by",
         "Columns": ", ".join(table.names) if table.names else "without names",
         "Model": f"{made['recipe']['model']}, {parameters:,} parameters",
         "Training": f"{fitted.history.steps:,} steps, {fitted.history.seconds:.0f} s",
         "Seed": str(made["recipe"]["seed"]),
+        "Threads": str(made["threads"]),
         "Versions": ", ".join(f"{name} {version}" for name, version in made["versions"].items()),
     }

@@ -18,10 +18,10 @@ from ..model import Model
 from ..tables import Table, check_trainable
 from ..training import History, fit
 from .presets import Preset, make_model
-from .refusal import USAGE, Refusal
 
 MOST_EPOCHS = 200  # unless told otherwise, as many epochs as this
 MOST_STEPS = 20_000  # or as make this many steps, whichever is less
+CHECKPOINT_STEPS = 200  # what a crash may cost; Ctrl-C costs nothing, it writes a checkpoint of its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,21 +74,11 @@ def split_rows(table: Table, recipe: Recipe) -> Split:
 
 
 def build(recipe: Recipe, training: Tensor) -> Flow:
-    """A new model of rows in their own units: the preset, with the standardisation of the columns inside.
-
-    Raises:
-        Refusal: the preset cannot model this number of columns.
-    """
+    """A new model of rows in their own units: the preset, with the standardisation of the columns inside."""
     loc, spread = training.double().mean(0), training.double().std(0, correction=0)
     units = Standardise(loc.tolist(), spread.tolist())
     torch.manual_seed(recipe.seed)  # starting weights, and dropout during training
-    try:
-        model = make_model(recipe.model, training.shape[1], len(training))
-    except ValueError as error:
-        raise Refusal(
-            USAGE, f"--model {recipe.model.value} cannot model {training.shape[1]} columns: {error}"
-        ) from None
-    return in_units(model, units)
+    return in_units(make_model(recipe.model, training.shape[1], len(training)), units)
 
 
 def in_units(model: Model, units: Standardise) -> Flow:
@@ -127,6 +117,7 @@ def train(
         seed=recipe.seed,
         validate_every=max(1, min(per_epoch, steps)),
         checkpoint=checkpoint,
+        checkpoint_every=CHECKPOINT_STEPS,
         resume=resume,
         log=log,
         progress=progress,

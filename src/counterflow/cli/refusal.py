@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer to the user, not a fault
+class Refusal(Exception):
     """A sentence for the user, and the exit code that goes with it."""
 
     def __init__(self, code: int, sentence: str) -> None:
@@ -35,7 +35,7 @@ def refusing(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            print("counterflow: interrupted, nothing was written", file=sys.stderr)
+            print("counterflow: interrupted; an output that was not finished is not there", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             code, sentence = _answer(error)

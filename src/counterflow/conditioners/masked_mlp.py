@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..shapes import Context, Params, Shape, Vector, check_context, check_vector
+from ..shapes import Context, Params, Shape, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
 from .conditioner import Conditioner, Stepper
-from .masked_stepper import MaskedStepper
 from .masked_linear import MaskedLayers, MaskedLinear
+from .masked_stepper import MaskedStepper
 from .masks import Degrees, check_order, input_degrees, sorted_degrees
+from .network import elementwise
 
 
 @register
@@ -57,7 +58,7 @@ class MaskedMLP(Conditioner):
         _check_sizes(features, num_params, hidden, context_features, residual)
         self.features, self.num_params, self.context_features = features, num_params, context_features
         self.hidden, self.residual, self.dropout = tuple(hidden), residual, dropout
-        self.activation = nn.ReLU() if activation is None else activation
+        self.activation = elementwise(activation)
         self._order = tuple(range(features)) if order is None else tuple(order)
         check_order(self._order, features)
         lowest = 0 if context_features else 1
@@ -89,6 +90,7 @@ class MaskedMLP(Conditioner):
         """(*B, D) -> (*B, D, P) in one pass."""
         check_vector(x, self.features, "x")
         check_context(context, self.context_features)
+        broadcast_batch(x, context)
         h = self.first(x)
         if self.context is not None:
             h = h + self.context(context)
@@ -124,15 +126,19 @@ class MaskedMLP(Conditioner):
         )
 
     def _plain(self, h: Tensor) -> Tensor:
-        h = self._drop(self.activation(h))
+        h = self._drop(self._activate_fresh(h))
         for layer in self.layers:
-            h = self._drop(self.activation(layer(h)))
+            h = self._drop(self._activate_fresh(layer(h)))
         return h
 
     def _residual(self, h: Tensor) -> Tensor:
         for inner, outer in zip(self.layers, self.outer or (), strict=True):
             h = h + outer(self._drop(self.activation(inner(self.activation(h)))))
         return h
+
+    def _activate_fresh(self, h: Tensor) -> Tensor:
+        """The activation of a layer's own result, which nobody else reads: the commonest one works in place."""
+        return torch.relu_(h) if type(self.activation) is nn.ReLU else self.activation(h)
 
     def _drop(self, h: Tensor) -> Tensor:
         return F.dropout(h, self.dropout, self.training) if self.dropout else h

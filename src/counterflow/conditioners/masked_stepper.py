@@ -128,4 +128,4 @@ class MaskedStepper:
         if net.context is None or context is None:
             return None
         added: Tensor = net.context(context)[..., rows]
-        return added.expand(*self._batch_shape, -1).reshape(self._count, -1).t()
+        return added.expand(*self._batch_shape, len(rows)).reshape(self._count, len(rows)).t()

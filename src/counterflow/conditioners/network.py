@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from ..shapes import Context, check_context
+from ..shapes import Context, broadcast_batch, check_context
 from ..spec import register
 
 
@@ -35,7 +35,7 @@ class MLP(nn.Module):
         super().__init__()
         self.features, self.outputs, self.context_features = features, outputs, context_features
         self.hidden, self.dropout = tuple(hidden), dropout
-        self.activation = nn.ReLU() if activation is None else activation
+        self.activation = elementwise(activation)
         widths = [features + context_features, *self.hidden, outputs]
         self.layers = nn.ModuleList()
         for source, width in itertools.pairwise(widths):
@@ -49,8 +49,24 @@ class MLP(nn.Module):
         """(*B, features) -> (*B, outputs)."""
         check_context(context, self.context_features)
         if context is not None:
-            batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
-            x = torch.cat([x.expand(*batch, -1), context.expand(*batch, -1)], -1)
+            batch = broadcast_batch(x, context)
+            x = torch.cat([x.expand(*batch, self.features), context.expand(*batch, self.context_features)], -1)
         for layer in self.layers[:-1]:
             x = nn.functional.dropout(self.activation(layer(x)), self.dropout, self.training)
         return self.layers[-1](x)  # type: ignore[no-any-return]
+
+
+def elementwise(activation: nn.Module | None) -> nn.Module:
+    """The activation, ReLU if none is given.
+
+    Raises:
+        TypeError: not a module.
+        ValueError: a module with parameters, which could tell units apart.
+    """
+    if activation is None:
+        return nn.ReLU()
+    if not isinstance(activation, nn.Module):
+        raise TypeError(f"expected an activation like torch.nn.Tanh(), an nn.Module, got {activation!r}")
+    if list(activation.parameters()):
+        raise ValueError(f"expected an elementwise activation without parameters, got {activation}")
+    return activation

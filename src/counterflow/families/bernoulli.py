@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-from ..shapes import RowParams, Scalars
+from ..shapes import RowParams, Scalars, first_violation
 from ..spec import register
 from .family import Family
 
@@ -30,8 +30,9 @@ class Bernoulli(Family):
         Raises:
             ValueError: a value that is neither 0 nor 1.
         """
-        if not torch.compiler.is_compiling() and bool(((x != 0) & (x != 1) & ~x.isnan()).any()):
-            raise ValueError("Bernoulli conditionals score binary data: found a value that is neither 0 nor 1")
+        wrong = first_violation(x, (x == 0) | (x == 1))
+        if wrong is not None:
+            raise ValueError(f"Bernoulli conditionals score binary data: found {wrong}, neither 0 nor 1")
         a = params[..., 0]
         return x * F.logsigmoid(a) + (1 - x) * F.logsigmoid(-a)
 

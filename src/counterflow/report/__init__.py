@@ -2,7 +2,7 @@
 
 from .pictures import corner_plot, image_grid, save_images_beside, training_curve
 from .summary import Likelihood, Picture, Summary, render
-from .words import Costs, costs_in_words, costs_of, layers_in_words
+from .words import Costs, costs_in_words, costs_of, folded, layers_in_words
 
 __all__ = [
     "Summary",
@@ -14,6 +14,7 @@ __all__ = [
     "image_grid",
     "save_images_beside",
     "layers_in_words",
+    "folded",
     "costs_in_words",
     "costs_of",
     "Costs",

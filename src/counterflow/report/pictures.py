@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ Rows = npt.NDArray[np.floating]
 WIDTH = 4.8  # inches: fills a phone at a legible size, and is enlarged on a wide screen
 DATA, SAMPLES = "#3b82c4", "#d9772b"  # legible on white and on black
 _INK = "#010203"  # stands for the text colour of the page, replaced in the SVG
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "counterflow",
     "font.size": 9,
@@ -53,7 +54,7 @@ def training_curve(steps: Sequence[float], training: Sequence[float], held_out: 
 def corner_plot(data: Rows, samples: Rows, names: Sequence[str]) -> str:
     """Marginals on the diagonal, pairs of columns below it, data and samples over each other, as SVG."""
     count = data.shape[1]
-    with rc_context({**_STYLE, "font.size": 7}):
+    with rc_context({**_STYLE, "font.size": 8}):
         figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
         grid = figure.subplots(count, count, squeeze=False)
         limits = [_limits(data[:, i]) for i in range(count)]
@@ -81,10 +82,16 @@ def image_grid(rows: Rows, shape: tuple[int, int], columns: int, limits: tuple[f
 
 
 def save_images_beside(
-    path: Path, data: Rows, samples: Rows, shape: tuple[int, int], limits: tuple[float, float], columns: int = 10
+    path: Path,
+    data: Rows,
+    samples: Rows,
+    *,
+    shape: tuple[int, int],
+    limits: tuple[float, float],
+    columns: int = 10,
 ) -> None:
     """A PNG file: images of data left, images drawn from the model right."""
-    figure = Figure(figsize=(9, 5), layout="constrained", dpi=120)
+    figure = Figure(figsize=(9, 4.75), layout="constrained", dpi=120)
     for axes, rows, title in zip(figure.subplots(1, 2), (data, samples), ("data", "samples"), strict=True):
         axes.imshow(_tiled(rows, shape, columns, limits), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(title)
@@ -114,7 +121,7 @@ def _marginal(axes: Axes, data: Rows, samples: Rows, limits: tuple[float, float]
 def _pair(axes: Axes, data: Rows, samples: Rows, columns: tuple[int, int]) -> None:
     for rows, colour in ((data, DATA), (samples, SAMPLES)):
         x, y = rows[:, columns[0]], rows[:, columns[1]]
-        axes.plot(x, y, ".", color=colour, markersize=1.5, alpha=0.5, markeredgewidth=0, rasterized=True)
+        axes.plot(x, y, ".", color=colour, markersize=2.2, alpha=0.5, markeredgewidth=0, rasterized=True)
 
 
 def _label(axes: Axes, names: Sequence[str], place: tuple[int, int], count: int) -> None:
@@ -157,5 +164,6 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", transparent=True, dpi=200, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, 1), 1)
+    for size in ("width", "height"):
+        text = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", text, count=1)
     return text.replace(_INK, "currentColor").replace("<svg", '<svg role="img"', 1)

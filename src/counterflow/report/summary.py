@@ -60,7 +60,12 @@ def render(summary: Summary) -> str:
 
 
 def _nats(estimate: Estimate) -> str:
-    return f"{estimate.mean:.2f} ± {estimate.standard_error:.2f}".replace("-", "\N{MINUS SIGN}")
+    return _unbroken(estimate.mean, estimate.standard_error)
+
+
+def _unbroken(value: float, error: float) -> str:
+    """The number with its error, which no line break may part."""
+    return f"{value:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _verdict(likelihood: Likelihood | None) -> str:
@@ -69,8 +74,9 @@ def _verdict(likelihood: Likelihood | None) -> str:
     if likelihood.against is None:
         return "The table has too few rows to fit a Gaussian to compare with."
     gain, error = likelihood.against.difference.mean, likelihood.against.difference.standard_error
+    size = f"{_unbroken(abs(gain), error)} nats per row"
     if gain > 2 * error:
-        return f"The flow explains rows that it has not seen better than a Gaussian, by {gain:.2f} ± {error:.2f} nats per row."
+        return f"The flow explains rows that it has not seen better than a Gaussian, by {size}."
     if gain < -2 * error:
-        return f"The flow is worse than a Gaussian on rows that it has not seen, by {-gain:.2f} ± {error:.2f} nats per row."
-    return f"Flow and Gaussian cannot be told apart on the held-out rows: {gain:.2f} ± {error:.2f} nats per row."
+        return f"The flow is worse than a Gaussian on rows that it has not seen, by {size}."
+    return f"Flow and Gaussian cannot be told apart on rows that neither has seen: they differ by {size}."

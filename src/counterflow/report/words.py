@@ -33,6 +33,31 @@ def layers_in_words(model: nn.Module) -> list[str]:
     return [f"noise: {_spaced(model)}"]
 
 
+def folded(layers: list[str]) -> list[str]:
+    """The same list with repetitions told once: n equal layers, or n with one other phrase between each two."""
+    told: list[str] = []
+    i = 0
+    while i < len(layers):
+        for stride in (1, 2):
+            n = 1
+            while layers[i : i + stride * n + 1 : stride] == [layers[i]] * (n + 1) and _even(layers, i, stride, n):
+                n += 1
+            if n > 1:
+                between = f" (between them: {layers[i + 1]})" if stride == 2 else ""
+                told.append(f"{n} times{between}: {layers[i]}")
+                i += stride * (n - 1) + 1
+                break
+        else:
+            told.append(layers[i])
+            i += 1
+    return told
+
+
+def _even(layers: list[str], i: int, stride: int, n: int) -> bool:
+    """Whether what stands between n + 1 equal layers, if anything, is equal too."""
+    return stride == 1 or len(set(layers[i + 1 : i + stride * n + 1 : stride])) == 1
+
+
 def costs_of(model: nn.Module) -> Costs:
     """Dependent network evaluations to score and to sample; rows of a batch share them."""
     if isinstance(model, Flow):
@@ -73,21 +98,22 @@ def _steps(bijection: nn.Module) -> tuple[int, int]:
     return (1, 1) if isinstance(bijection, Coupling) else (0, 0)
 
 
-def _bijection(bijection: nn.Module) -> list[str]:
+def _bijection(bijection: nn.Module, inverted: bool = False) -> list[str]:
+    if isinstance(bijection, Inverse):
+        return _bijection(bijection.bijection, not inverted)
     if isinstance(bijection, Chain):
-        return [line for part in bijection.parts for line in _bijection(part)]
-    if isinstance(bijection, Inverse) and isinstance(bijection.bijection, Autoregressive):
-        return [f"masked autoregressive layer (scores in one pass): {_steered(bijection.bijection)}"]
+        parts = [_bijection(part, inverted) for part in bijection.parts]
+        return [line for part in (reversed(parts) if inverted else parts) for line in part]
     if isinstance(bijection, Autoregressive):
-        return [f"inverse autoregressive layer (samples in one pass): {_steered(bijection)}"]
+        kind = "masked autoregressive layer" if inverted else "inverse autoregressive layer"
+        return [f"{kind}: {_map(bijection.univariate)} of each column given those before it, {_net(bijection)}"]
     if isinstance(bijection, Coupling):
         kept = sum(bijection.kept)
-        return [
-            f"coupling layer: {kept} columns steer the other {len(bijection.kept) - kept} by "
-            f"{_map(bijection.univariate)}, {_network(bijection.network)}"
-        ]
-    for kind, phrase in _FIXED.items():
-        if isinstance(bijection, kind):
+        others = len(bijection.kept) - kept
+        steered = f"{kept} columns steer the other {others} by {_map(bijection.univariate)}"
+        return [f"coupling layer: {steered}, {_net(bijection)}"]
+    for fixed, phrase in _FIXED.items():
+        if isinstance(bijection, fixed):
             return [phrase]
     return [_spaced(bijection)]
 
@@ -101,16 +127,16 @@ _FIXED: dict[type[nn.Module], str] = {
 }
 
 
-def _steered(layer: Autoregressive) -> str:
-    return f"{_map(layer.univariate)} of each column given those before it, {_network(layer.conditioner)}"
-
-
 def _map(univariate: Any) -> str:
     if isinstance(univariate, Inverted):
         return _map(getattr(univariate, dataclasses.fields(univariate)[0].name))
     words = _spaced(univariate)
     bins = getattr(univariate, "bins", None)
     return f"{words} spline with {bins} bins" if bins else f"{words} map"
+
+
+def _net(layer: Autoregressive | Coupling) -> str:
+    return _network(layer.conditioner if isinstance(layer, Autoregressive) else layer.network)
 
 
 def _network(network: Any) -> str:

@@ -4,8 +4,9 @@ import contextlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class ArrayFile(Source):
     Cost: memory of a block; of the whole array if it was saved in Fortran order.
     """
 
-    def __init__(self, path: Path, label: str, size: int, opened: Callable[[], IO[bytes]]) -> None:
+    def __init__(self, path: Path, label: str, size: int, opened: Callable[[], BufferedIOBase]) -> None:
         self.path, self.label, self.names = path, label, None
         self._opened = opened
         with _damage_named(label), opened() as stream:
@@ -80,9 +81,10 @@ def open_npz(path: Path, array: str | None = None) -> ArrayFile:
     return ArrayFile(path, f"{path}, array {name!r}", sizes[name], lambda: _open_member(path, f"{name}.npy"))
 
 
-def _open_member(path: Path, member: str) -> IO[bytes]:
+def _open_member(path: Path, member: str) -> BufferedIOBase:
     with zipfile.ZipFile(path) as archive:
-        return archive.open(member)  # keeps the file open until it is closed itself
+        # The member keeps the file open until it is closed itself.
+        return cast(BufferedIOBase, archive.open(member))
 
 
 @contextlib.contextmanager
@@ -93,7 +95,7 @@ def _damage_named(label: str) -> Iterator[None]:
         raise TableError(f"{label} is damaged, cut short or not an archive of arrays ({error})") from None
 
 
-def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(stream: BufferedIOBase, label: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     try:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):

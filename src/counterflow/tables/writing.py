@@ -7,7 +7,6 @@ import secrets
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +75,7 @@ def _write_csv(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], nam
 
 def _write_npy(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], names: Iterable[str] | None) -> None:
     with path.open("xb") as file:
-        _write_array(file, shape, blocks)
+        _write_array(file.write, shape, blocks)
 
 
 def _write_npz(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], names: Iterable[str] | None) -> None:
@@ -84,15 +83,15 @@ def _write_npz(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], nam
         zipfile.ZipFile(path, "x", allowZip64=True) as archive,
         archive.open("x.npy", "w", force_zip64=True) as file,
     ):
-        _write_array(file, shape, blocks)
+        _write_array(file.write, shape, blocks)
 
 
-def _write_array(file: IO[bytes], shape: tuple[int, ...], blocks: Iterable[Floats]) -> None:
+def _write_array(write: Callable[[bytes], object], shape: tuple[int, ...], blocks: Iterable[Floats]) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
-    file.write(header.getvalue())
+    write(header.getvalue())
     for block in blocks:
-        file.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
+        write(np.ascontiguousarray(block, dtype="<f4").tobytes())
 
 
 _WRITERS: dict[str, Callable[[Path, tuple[int, ...], Iterable[Floats], Iterable[str] | None], None]] = {

@@ -15,7 +15,7 @@ from torch import nn
 if TYPE_CHECKING:  # two seconds to import: loaded by the first run
     from lightning_fabric import Fabric
 
-PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+PRECISIONS = ("bf16-mixed",)
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Devices:
             raise ValueError(f"expected at least 1 device, got {self.devices}")
         if self.precision is not None and self.precision not in PRECISIONS:
             raise ValueError(
-                f"expected precision to be one of {', '.join(PRECISIONS)}, got {self.precision!r}; 16-bit floats"
-                " without the exponent of bfloat16 are not supported: log densities overflow them"
+                f"expected precision None or {' or '.join(PRECISIONS)}, got {self.precision!r}: log densities overflow"
+                " 16-bit floats with a short exponent, and other precisions are those of the module's own parameters"
             )
 
 

@@ -106,7 +106,7 @@ def fit(
         accelerator: Fabric's name of a kind of device; None: where the parameters are.
         devices: Number of processes with a device each. They are spawned, so the calling script needs the usual
             ``if __name__ == "__main__"``, unless torchrun made them. Ctrl-C then ends the run at its last checkpoint.
-        precision: Fabric's name of a precision without loss scaling; None: that of the parameters.
+        precision: "bf16-mixed", or None: that of the parameters.
 
     Returns:
         The history; the module holds the weights of its ``best_step``.
@@ -122,6 +122,7 @@ def fit(
 
     Cost: one forward and backward pass of the loss per step, one forward pass of it over the held-out rows per record.
     """
+    wanted = Devices(accelerator, devices, precision)
     files = Files(_path(checkpoint), checkpoint_every, resume, _path(log), _path(tensorboard))
     _check_files(files)
     training, held_out = _split(data, validation, seed)
@@ -148,7 +149,7 @@ def fit(
         progress=progress,
         notes=notes,
     )
-    return _launched(module, plan, Devices(accelerator, devices, precision))
+    return _launched(module, plan, wanted)
 
 
 def _path(path: FilePath | None) -> Path | None:
@@ -246,17 +247,17 @@ def _launched(module: nn.Module, plan: Plan, wanted: Devices) -> History:
         if "TORCHELASTIC_RUN_ID" in os.environ:
             fabric.launch()
             return Run(fabric, module, plan).train()
-        launch: Callable[..., tuple[History, bytes]] = fabric.launch
-        history, state = launch(_spawned, module, plan)
+        # Inside a partial, since Fabric looks through plain arguments and results and refuses frozen dataclasses.
+        history, state = fabric.launch(partial(_spawned, module=module, plan=plan))
         module.load_state_dict(tensors_from_bytes(state))
-        return history
+        return History.from_json(history)
     finally:
         module.to(device)
 
 
-def _spawned(fabric: Fabric, module: nn.Module, plan: Plan) -> tuple[History, bytes]:
+def _spawned(fabric: Fabric, *, module: nn.Module, plan: Plan) -> tuple[str, bytes]:
     """The run in a process of its own, on a copy: what arrives may share its memory with the other processes."""
     module = copy.deepcopy(module)
     torch.manual_seed(stream_seed(plan.seed, "process", fabric.global_rank))  # this process is ours, its stream too
     history = Run(fabric, module, plan).train()
-    return history, tensors_to_bytes(dict(module.state_dict()))
+    return history.to_json(), tensors_to_bytes(dict(module.state_dict()))

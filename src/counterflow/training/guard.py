@@ -32,7 +32,9 @@ class TrainingDiverged(RuntimeError):
 def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
     """Euclidean norm of all gradients together, a scalar; parameters without a gradient count as 0."""
     # The norm of the norms, as torch.nn.utils.get_total_norm computes it at twice the overhead.
-    return torch.stack(torch._foreach_norm([p.grad for p in parameters if p.grad is not None])).norm()
+    norms: Sequence[Tensor] = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(tuple(norms)))
+    return norm
 
 
 @torch.no_grad()

@@ -62,3 +62,10 @@ class History:
     def to_json(self) -> str:
         """All of it as one JSON object."""
         return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> History:
+        """The inverse of ``to_json``."""
+        values = json.loads(text)
+        records = tuple(Record(**record) for record in values.pop("records"))
+        return History(records=records, notes=tuple(values.pop("notes")), **values)

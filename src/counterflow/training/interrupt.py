@@ -21,7 +21,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, path: Path | None, history: History, saved_step: int | None) -> None:
-        self.path = path
+        self.path = None if saved_step is None else path
         self.history = history
         if path is None or saved_step is None:
             how = "no checkpoint was written, so it cannot be resumed (give fit a checkpoint path)"

@@ -31,6 +31,7 @@ class ProgressBar:
     def __init__(self, steps: int, visible: bool | None) -> None:
         self.visible = sys.stderr.isatty() if visible is None else visible
         self._steps = steps
+        self._last = (0, float("nan"))
         self._bar: Progress | None = None
         self._started = self._drawn = time.perf_counter()
         self._validation = ""
@@ -45,6 +46,7 @@ class ProgressBar:
     def advance(self, step: int, loss: float) -> None:
         """``step`` steps are done, the last with ``loss``."""
         now = time.perf_counter()
+        self._last = (step, loss)
         if not self.visible or now - self._drawn < _REFRESH_SECONDS or now - self._started < _QUIET_SECONDS:
             return
         self._draw(step, loss)
@@ -58,7 +60,7 @@ class ProgressBar:
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
-            self._bar.refresh()
+            self._draw(*self._last)
             self._bar.stop()
 
     def _draw(self, step: int, loss: float) -> None:

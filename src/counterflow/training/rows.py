@@ -27,9 +27,9 @@ class Rows:
         ValueError: The fields disagree about N, or ``x`` has no event axis.
     """
 
-    x: Shaped[Tensor, "n ..."]
-    context: Shaped[Tensor, "n ..."] | None = None
-    weight: Float[Tensor, " n"] | None = None
+    x: Shaped[Tensor, ...]
+    context: Shaped[Tensor, ...] | None = None
+    weight: Float[Tensor, ...] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.x, Tensor):

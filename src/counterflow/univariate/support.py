@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..shapes import RowParams, Scalars
+from ..shapes import RowParams, Scalars, first_violation
 from ..spec import register
 from .univariate import Univariate
 
@@ -50,7 +50,13 @@ class Interval(Univariate):
         return x, self._log_slope(u)
 
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
-        """Onto the line; x outside the interval gives NaN, which the caller reports."""
+        """Onto the line.
+
+        Raises:
+            ValueError: x outside the interval, or on its ends if there is no margin.
+        """
+        inside = (x >= self.low) & (x <= self.high) if self.margin else (x > self.low) & (x < self.high)
+        _refuse(first_violation(x, inside), "[{}, {}]" if self.margin else "({}, {})", self.low, self.high)
         p = (x - self.low) / self._stretch + self.margin
         # 1 - p in the data's own terms: near the upper end 1 - p would lose every digit of a small distance to it.
         q = (self.high - x) / self._stretch + self.margin
@@ -89,7 +95,13 @@ class HalfLine(Univariate):
         return self.bound + sign * F.softplus(sign * u), F.logsigmoid(sign * u)
 
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
-        """Onto the line; x beyond the bound gives NaN, which the caller reports."""
+        """Onto the line.
+
+        Raises:
+            ValueError: x on the bound or beyond it.
+        """
+        inside = x > self.bound if self.above else x < self.bound
+        _refuse(first_violation(x, inside), "({}, inf)" if self.above else "(-inf, {})", self.bound)
         sign = 1.0 if self.above else -1.0
         distance = sign * (x - self.bound)
         u = distance + torch.log(-torch.expm1(-distance))  # the stable log(exp(distance) - 1)
@@ -113,6 +125,11 @@ class Line(Univariate):
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """The value x itself, and 0."""
         return x, torch.zeros_like(x)
+
+
+def _refuse(wrong: float | None, interval: str, *ends: float) -> None:
+    if wrong is not None:
+        raise ValueError(f"found x = {wrong} outside its support {interval.format(*ends)}")
 
 
 def support(low: float, high: float, **margin: Any) -> Univariate:

@@ -1,0 +1,5 @@
+"""`python -m counterflow` is the command line."""
+
+from .cli.app import main
+
+main()

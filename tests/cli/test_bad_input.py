@@ -1,0 +1,47 @@
+"""What bad input gets: one sentence that names it, a stable exit code, nothing written, never a traceback."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.bad_input import BAD
+from cli.running import Outcome, Runner
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+def sentence(outcome: Outcome) -> str:
+    """The last line on stderr; notes may stand before it."""
+    return outcome.err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_named_in_a_sentence_and_writes_nothing(name: str, run: Runner) -> None:
+    bad = BAD[name]
+    bad.prepare()
+    before = snapshot(run.folder)
+    outcome = run(*bad.arguments)
+    assert outcome.code == bad.code
+    assert outcome.err.count("counterflow: ") == 1
+    assert sentence(outcome).startswith("counterflow: ")
+    assert all(word in sentence(outcome) for word in bad.names), sentence(outcome)
+    assert "Traceback" not in outcome.out + outcome.err
+    assert outcome.out == ""
+    assert snapshot(run.folder) == before
+
+
+def test_an_option_that_is_no_number_is_a_usage_error(run: Runner) -> None:
+    outcome = run("sample", "model.safetensors", "-n", "many", "-o", "x.csv")
+    assert outcome.code == 2
+    assert "'-n'" in outcome.err
+
+
+def test_a_fault_of_ours_is_not_disguised_as_the_users(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("counterflow.cli.inspecting.load_model", broken)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        run("inspect", "model.safetensors")

@@ -1,0 +1,257 @@
+"""The law table: every public class and model of the library, one line each; a new class is a new line."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import counterflow as cf
+from counterflow import bases, bijections, conditioners, families, models, solvers, spec, univariate
+from counterflow.testing import Atoms, Continuous, Traits, perturb_
+from counterflow.univariate.splines.knots import edges
+
+U = univariate
+H = (16, 16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What a check is given for one class."""
+
+    make: Callable[[int, int], Any]
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def entry(make: Callable[[int, int], Any], traits: Traits = Traits(), **options: Any) -> Entry:
+    return Entry(make, {"traits": traits, **options})
+
+
+def spline_knots(spline: Any, params: Tensor) -> Tensor:
+    """All knots of the inverse direction, (*B, K + 1)."""
+    heights = params[..., spline.bins : 2 * spline.bins]
+    return edges(heights, spline.bound, spline.min_bin)
+
+
+def value(t: Any, traits: Traits = Traits()) -> Entry:
+    return entry(lambda features, context_features: t, traits, context_features=(0,), seeds=(0, 1))
+
+
+def soft(module: nn.Module, generator: torch.Generator) -> None:
+    """Smaller noise, for models whose many layers would stretch space beyond the reach of a quadrature grid."""
+    with torch.no_grad():
+        before = [p.clone() for p in module.parameters()]
+        perturb_(module, generator)
+        for parameter, old in zip(module.parameters(), before, strict=True):
+            parameter.copy_(old + 0.4 * (parameter - old))
+
+
+KNOTS = Traits(special_points=spline_knots)
+SOFT = Traits(perturb=soft)
+POSITIVE = Traits(image=(0.0, math.inf))
+
+UNIVARIATE: dict[str, Entry] = {
+    "Additive": value(U.Additive()),
+    "Affine": value(U.Affine()),
+    "Affine(Softplus)": value(U.Affine(U.Softplus())),
+    "Affine(ShiftedSigmoid)": value(U.Affine(U.ShiftedSigmoid())),
+    "Affine(ClippedExp)": value(U.Affine(U.ClippedExp())),
+    "Affine(Exp)": value(U.Affine(U.Exp())),
+    "Inverted(Affine)": value(U.Affine().inverted),
+    "Inverted(RationalQuadratic)": value(U.RationalQuadratic(bins=4).inverted),
+    "Composed": value(U.Composed((U.Affine(), U.RationalQuadratic(bins=3), U.Additive()))),
+    "RationalQuadratic": value(U.RationalQuadratic(), KNOTS),
+    "RationalQuadratic(bins=1)": value(U.RationalQuadratic(bins=1, bound=2.0), KNOTS),
+    "RationalQuadratic(bins=16)": value(U.RationalQuadratic(bins=16, bound=3.0), KNOTS),
+    "LinearRational": value(U.LinearRational(), KNOTS),
+    "LinearRational(bins=1)": value(U.LinearRational(bins=1, bound=2.0), KNOTS),
+    "Interval": value(U.Interval(-1.0, 3.0), Traits(image=(-1.0, 3.0))),
+    "Interval(margin)": value(U.Interval(0.0, 1.0, 0.01), Traits(image=(0.0, 1.0))),
+    "HalfLine(above)": value(U.HalfLine(), POSITIVE),
+    "HalfLine(below)": value(U.HalfLine(2.0, above=False), Traits(image=(-math.inf, 2.0))),
+    "Line": value(U.Line()),
+}
+
+
+def mlp(features: int, context_features: int, num_params: int = 2, **options: Any) -> cf.MaskedMLP:
+    return cf.MaskedMLP(features, num_params, options.pop("hidden", H), context_features, **options)
+
+
+def random_mlp(features: int, context_features: int) -> cf.MaskedMLP:
+    lowest = 0 if context_features else 1
+    degrees = tuple(conditioners.random_degrees(features, width, lowest) for width in H)
+    return mlp(features, context_features, order=conditioners.random_order(features), degrees=degrees)
+
+
+CONDITIONERS: dict[str, Entry] = {
+    "MaskedMLP": entry(mlp),
+    "MaskedMLP(one layer)": entry(lambda d, m: mlp(d, m, 3, hidden=(12,), activation=nn.Tanh())),
+    "MaskedMLP(three layers)": entry(lambda d, m: mlp(d, m, 1, hidden=(8, 20, 12), activation=nn.SiLU())),
+    "MaskedMLP(residual)": entry(lambda d, m: mlp(d, m, hidden=(16, 16, 16), residual=True)),
+    "MaskedMLP(dropout)": entry(lambda d, m: mlp(d, m, activation=nn.ELU(), dropout=0.3)),
+    "MaskedMLP(random order)": entry(lambda d, m: mlp(d, m, order=conditioners.random_order(d))),
+    "MaskedMLP(random degrees)": entry(random_mlp, Traits(sees_all=False)),
+}
+
+
+def autoregressive(features: int, context_features: int, t: Any = None, **options: Any) -> cf.Autoregressive:
+    t = t or U.Affine()
+    return cf.Autoregressive(mlp(features, context_features, t.num_params, **options), t, solver=solvers.Stepwise())
+
+
+def coupling(features: int, context_features: int, t: Any = None) -> cf.Coupling:
+    t = t or U.Affine()
+    kept = tuple(i % 2 == 0 for i in range(features)) if features > 1 else (False,)
+    outputs = kept.count(False) * t.num_params
+    return cf.Coupling(kept, conditioners.MLP(kept.count(True), outputs, H, context_features), t, context_features)
+
+
+def chain(features: int, context_features: int) -> cf.Chain:
+    return cf.Chain(
+        [
+            autoregressive(features, context_features),
+            models.Reverse()(features),
+            coupling(features, context_features, U.RationalQuadratic(bins=3)),
+            bijections.LULinear(features),
+        ]
+    )
+
+
+def one_order_chain(features: int, context_features: int) -> cf.Chain:
+    parts = [autoregressive(features, context_features), bijections.ActNorm(features)]
+    spline = autoregressive(features, context_features, U.RationalQuadratic(bins=3))
+    return cf.Chain([*parts, cf.Inverse(spline), bijections.Standardise([0.5] * features, [2.0] * features)])
+
+
+def mixed_support(features: int) -> bijections.Elementwise:
+    low, high = [-math.inf, 0.0, -1.0, -math.inf, 0.0, 2.0], [math.inf, 1.0, math.inf, 2.0, 1.0, 3.0]
+    return bijections.bounded(low[:features], high[:features])
+
+
+def no_context(make: Callable[[int], Any], traits: Traits = Traits()) -> Entry:
+    return entry(lambda d, m: make(d), traits, context_features=(0,))
+
+
+BIJECTIONS: dict[str, Entry] = {
+    "Autoregressive": entry(autoregressive),
+    "Autoregressive(Additive)": entry(lambda d, m: autoregressive(d, m, U.Additive())),
+    "Autoregressive(RationalQuadratic)": entry(lambda d, m: autoregressive(d, m, U.RationalQuadratic())),
+    "Autoregressive(LinearRational)": entry(lambda d, m: autoregressive(d, m, U.LinearRational(bins=4), residual=True)),
+    "Autoregressive(random order)": entry(lambda d, m: autoregressive(d, m, order=conditioners.random_order(d))),
+    "Inverse(Autoregressive)": entry(lambda d, m: cf.Inverse(autoregressive(d, m, U.Affine().inverted))),
+    "Coupling": entry(coupling),
+    "Coupling(Additive)": entry(lambda d, m: coupling(d, m, U.Additive())),
+    "Coupling(RationalQuadratic)": entry(lambda d, m: coupling(d, m, U.RationalQuadratic(bins=4))),
+    "Chain": entry(chain),
+    "Chain(one order)": entry(one_order_chain),
+    "Inverse(Chain)": entry(lambda d, m: cf.Inverse(chain(d, m))),
+    "Permutation": no_context(lambda d: bijections.Permutation(torch.randperm(d).tolist())),
+    "Permutation(identity)": no_context(lambda d: bijections.Permutation(range(d))),
+    "LULinear": no_context(bijections.LULinear),
+    "Rescale": no_context(bijections.Rescale),
+    "ActNorm": no_context(bijections.ActNorm),
+    "Standardise": no_context(lambda d: bijections.Standardise([0.3 * i for i in range(d)], [0.5 + i for i in range(d)])),
+    "Elementwise(bounded)": no_context(mixed_support),
+    "Elementwise(logit)": no_context(lambda d: bijections.logit(d, margin=0.01)),
+    "Elementwise(positive)": no_context(bijections.positive),
+}
+
+
+@spec.register
+class ToyEncoder(nn.Module):
+    """A context encoder of the tests' own, registered, so that checkpoints need no hole."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+        self.layer = nn.Linear(features, 3)
+
+    def forward(self, context: Tensor) -> Tensor:
+        if context.dim() == 0 or context.shape[-1] != self.features:
+            raise ValueError(f"expected a context with {self.features} features, got shape {tuple(context.shape)}")
+        return torch.tanh(self.layer(context))
+
+
+def encoded(features: int, context_features: int) -> cf.Flow:
+    encoder = ToyEncoder(context_features) if context_features else None
+    return models.maf(features, 3 if encoder else 0, layers=2, hidden=H, context_encoder=encoder)
+
+
+def one_order(features: int, context_features: int, t: Any = None) -> Any:
+    options = {"layers": 2, "hidden": H, "permutation": None, "univariate": t}
+    return cf.as_autoregressive(models.iaf(features, context_features, **options))
+
+
+def flow_over(base: Any, features: int, context_features: int) -> cf.Flow:
+    return cf.Flow(base, cf.Inverse(autoregressive(features, context_features, U.Affine().inverted)))
+
+
+def small(make: Callable[..., Any], **options: Any) -> Callable[[int, int], Any]:
+    return lambda d, m: make(d, m, **{"hidden": H, "layers": 2, **options})
+
+
+def base(make: Callable[[int], Any], **traits: Any) -> Entry:
+    return no_context(make, Traits(refuses_context=False, **traits))
+
+
+UNIT = Continuous(0.0, 1.0)
+BINARY = Traits(support=Atoms((0.0, 1.0)), reparameterised=False, has_conditionals=True)
+STEPS = Traits(has_conditionals=True)
+MIXED = Traits(reparameterised=False, has_conditionals=True)
+SCORES = Traits(reparameterised=False, perturb=soft)
+
+DENSITIES: dict[str, Entry] = {
+    "StandardNormal": base(bases.StandardNormal),
+    "StandardLogistic": base(bases.StandardLogistic),
+    "Uniform": base(lambda d: bases.Uniform(d, -1.0, 2.0), support=Continuous(-1.0, 2.0)),
+    "DiagonalNormal": base(bases.DiagonalNormal),
+    "StudentT": base(bases.StudentT),
+    "NormalMixtureBase": base(lambda d: bases.NormalMixtureBase(d, 4), reparameterised=False),
+    "AutoregressiveModel": entry(lambda d, m: cf.AutoregressiveModel(mlp(d, m), families.Normal()), STEPS),
+    "AutoregressiveModel(NormalMixture)": entry(
+        lambda d, m: cf.AutoregressiveModel(mlp(d, m, 9, order=conditioners.random_order(d)), families.NormalMixture(3)),
+        MIXED,
+    ),
+    "AutoregressiveModel(Bernoulli)": entry(
+        lambda d, m: cf.AutoregressiveModel(mlp(d, m, 1), families.Bernoulli()), BINARY
+    ),
+    "Ensemble": entry(
+        lambda d, m: cf.Ensemble([small(models.maf)(d, m), models.made(d, m, hidden=H)]), Traits(reparameterised=False)
+    ),
+    "Flow(base with parameters)": entry(lambda d, m: flow_over(bases.DiagonalNormal(d), d, m)),
+    "Flow(StudentT)": entry(lambda d, m: flow_over(bases.StudentT(d), d, m)),
+    "Flow(flow as base)": entry(lambda d, m: flow_over(models.iaf(d, m, layers=1, hidden=H), d, m), SOFT),
+    "Flow(base alone sees the context)": entry(
+        lambda d, m: cf.Flow(models.iaf(d, m, layers=1, hidden=H), bijections.ActNorm(d)), SOFT
+    ),
+    "Flow(context encoder)": entry(encoded, SOFT),
+    "Flow(unit interval)": entry(
+        lambda d, m: cf.Flow(bases.StandardNormal(d), cf.Chain([autoregressive(d, m), bijections.logit(d, 0.0)])),
+        Traits(support=UNIT, perturb=soft),
+    ),
+    "as_autoregressive": entry(one_order, Traits(has_conditionals=True, perturb=soft)),
+    "as_autoregressive(spline)": entry(
+        lambda d, m: one_order(d, m, U.RationalQuadratic(bins=3)), Traits(has_conditionals=True, perturb=soft)
+    ),
+    "models.made": entry(lambda d, m: models.made(d, m, hidden=H), STEPS),
+    "models.made(ensemble)": entry(lambda d, m: models.made(d, m, hidden=H, members=3), Traits(reparameterised=False)),
+    "models.made_mog": entry(lambda d, m: models.made_mog(d, m, components=3, hidden=H), MIXED),
+    "models.maf": entry(small(models.maf), SOFT),
+    "models.maf_mog": entry(small(models.maf_mog, components=3), SCORES),
+    "models.iaf": entry(small(models.iaf, residual=True), SOFT),
+    "models.nice": entry(small(models.nice), SOFT),
+    "models.realnvp": entry(small(models.realnvp), SOFT),
+    "models.nsf": entry(small(models.nsf, univariate=U.RationalQuadratic(bins=4)), SOFT),
+    "models.nsf_coupling": entry(small(models.nsf_coupling, univariate=U.RationalQuadratic(bins=4)), SOFT),
+    # Its quadrature in two dimensions takes longer than all its other laws together; models.nsf is the same code.
+    "models.recommended": entry(lambda d, m: models.recommended(d, m, rows=1000), SOFT, features=(1, 3, 4)),
+}
+
+TABLE: dict[str, dict[str, Entry]] = {
+    "univariate": UNIVARIATE,
+    "conditioner": CONDITIONERS,
+    "bijection": BIJECTIONS,
+    "density": DENSITIES,
+}
