@@ -2,7 +2,7 @@
 
     python benchmarks/directions.py [--part table|curve] [--rows 1000]
 
-Part `table` measures every model of `counterflow.models` at D = 64 with its default sizes, and the MAF of the same sizes
+Part `table` measures every model of `counterflow.models` at D = 64 with its default sizes, and the MAF of those sizes
 in zuko and nflows. Part `curve` measures the three MAFs over D. Times are processor times of this process, which other
 processes on the machine disturb less than wall-clock times, on one thread, in float32, without gradients, at random
 weights, the two directions by turns; medians over the repetitions. Each call measures the parts asked for and writes
@@ -124,10 +124,10 @@ def markdown(found: dict[str, Any]) -> str:
         "# Cost of each direction",
         "",
         "Written by `python benchmarks/directions.py`. "
-        f"{about['rows']:,} rows, {about['threads']} thread, {about['dtype']}, torch {about['torch']}, {about['machine']}; "
-        "processor time, median of the repetitions; in brackets the smallest and largest ratio among them.",
+        f"{about['rows']:,} rows, {about['threads']} thread, {about['dtype']}, torch {about['torch']}, "
+        f"{about['machine']}; processor time, median of the repetitions; in brackets the least and the greatest ratio.",
         "",
-        f"## Models at D = {FEATURES}, default sizes (the MAFs of all libraries: 5 layers, two hidden layers of {WIDTH})",
+        f"## Models at D = {FEATURES}, default sizes (the MAF of every library: 5 layers of {WIDTH} + {WIDTH} units)",
         "",
         "| model | parameters | log_prob, ms | sample, ms | sample / log_prob |",
         "|---|---|---|---|---|",

@@ -31,8 +31,8 @@ def page() -> str:
     lines = [
         "# API",
         "",
-        "Every public name, in teaching order, with the first line of its docstring; `help(...)` shows the rest: formula, arguments,",
-        "errors, cost, source. Written by `python docs/write_api.py`.",
+        "Every public name, in teaching order, with the first line of its docstring; `help(...)` shows the rest:",
+        "formula, arguments, errors, cost, source. Written by `python docs/write_api.py`.",
         "",
         "## counterflow",
         "",

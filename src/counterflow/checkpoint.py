@@ -69,7 +69,8 @@ def load(
     """
     header, tensors = _read(path)
     try:
-        model: nn.Module = build(header["spec"], modules)
+        with torch.random.fork_rng(devices=[]):  # starting weights are drawn, and then replaced by those of the file
+            model: nn.Module = build(header["spec"], modules)
     except SpecError:
         raise
     except (KeyError, TypeError, ValueError) as error:

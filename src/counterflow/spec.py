@@ -65,8 +65,11 @@ def _arguments(value: Any, path: str, seen: dict[int, str]) -> dict[str, Spec]:
     arguments = {}
     for parameter in inspect.signature(type(value)).parameters.values():
         name = parameter.name
-        if name in ("inplace", "device", "dtype"):
-            continue
+        if name in ("inplace", "device", "dtype") or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            continue  # nn.Tanh, for one, takes *args and uses none
         if not hasattr(value, name):
             raise SpecError(f"{type(value).__name__} does not keep its constructor argument {name!r} as an attribute")
         arguments[name] = _encode(getattr(value, name), f"{path}.{name}".lstrip("."), seen)

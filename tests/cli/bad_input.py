@@ -147,7 +147,7 @@ BAD: dict[str, Bad] = {
     "two columns of one name": Bad(_text("x.csv", "a,b,a\n1,2,3\n"), _fit("x.csv"), 3, ("x.csv", "line 1", "'a'")),
     "column without a name": Bad(_text("x.csv", ",a\n0,2\n"), _fit("x.csv"), 3, ("x.csv", "line 1", "column 1")),
     "names mixed with numbers": Bad(_text("x.csv", "1,b\n1,2\n"), _fit("x.csv"), 3, ("x.csv", "line 1", "'b'", "'1'")),
-    "ragged rows": Bad(_text("x.csv", "a,b\n1,2\n3\n"), _fit("x.csv"), 3, ("x.csv", "line 3", "1 cell", "2")),
+    "ragged rows": Bad(_text("x.csv", "a,b\n1,2\n3\n"), _fit("x.csv"), 3, ("x.csv", "line 3", "1 cell where", "2")),
     "semicolons": Bad(_text("x.csv", "a;b\n1;2\n"), _fit("x.csv"), 3, ("x.csv", "semicolons")),
     "not text": Bad(lambda: Path("x.csv").write_bytes(b"a,b\n\xff\xfe\n"), _fit("x.csv"), 3, ("x.csv", "UTF-8")),
     "wrong number of columns at score": Bad(

@@ -1,5 +1,6 @@
 """What bad input gets: one sentence that names it, a stable exit code, nothing written, never a traceback."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ def test_bad_input_is_named_in_a_sentence_and_writes_nothing(name: str, run: Run
     assert all(word in sentence(outcome) for word in bad.names), sentence(outcome)
     assert "Traceback" not in outcome.out + outcome.err
     assert outcome.out == ""
+    assert snapshot(run.folder) == before
+
+
+def test_a_diverging_fit_names_rows_and_what_to_try_and_leaves_no_model(run: Runner) -> None:
+    before = snapshot(run.folder)
+    outcome = run(
+        "fit", "good.csv", "-o", "new.safetensors", "--model", "maf", "--steps", "9", "--learning-rate", "1e30"
+    )
+    assert outcome.code == 6
+    assert re.search(
+        r"in step \d+ .* line \d+(, line \d+)* of good.csv; try a lower --learning-rate", sentence(outcome)
+    )
     assert snapshot(run.folder) == before
 
 

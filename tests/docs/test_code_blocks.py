@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -17,12 +18,14 @@ LANGUAGES = {"python", "bash", "text"}
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The networks of the pages are small: a second thread would cost more than it brings."""
-    before = torch.get_num_threads()
+def as_users_run_it() -> Iterator[None]:
+    """Without the shape checks of other tests, and on one thread: for networks this small a second costs time."""
+    threads, disabled = torch.get_num_threads(), jaxtyping.config.jaxtyping_disable
     torch.set_num_threads(1)
+    jaxtyping.config.update("jaxtyping_disable", True)
     yield
-    torch.set_num_threads(before)
+    jaxtyping.config.update("jaxtyping_disable", disabled)
+    torch.set_num_threads(threads)
 
 
 def run_python(block: Block, page: Path, namespace: dict[str, object]) -> None:

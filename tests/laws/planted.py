@@ -5,14 +5,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import counterflow as cf
-from counterflow import bases, bijections, conditioners, univariate
+from counterflow import bases, bijections, univariate
 from counterflow.testing import Traits
-
+from laws import broken_classes as bad
 from laws.table import H, autoregressive, coupling, flow_over, mlp
 
 
@@ -91,184 +90,6 @@ def remember(self: Any, u: Tensor) -> None:
     self.last = u.detach()
 
 
-class BatchMean(nn.Module):
-    """A bijection that subtracts the mean of the batch: rows see each other."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.features, self.context_features = features, 0
-
-    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        rows = u.reshape(-1, self.features)
-        return u + rows.sin().mean(0) - u.sin() / len(rows), torch.zeros_like(u[..., 0])
-
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, torch.zeros_like(x[..., 0])
-
-
-class ForwardOnly(cf.Autoregressive):
-    """A bijection whose inverse ignores the context."""
-
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return super().inverse(x, None if context is None else torch.zeros_like(context))
-
-
-class UncheckedPermutation(bijections.Permutation):
-    """A permutation that checks nothing."""
-
-    def _check(self, x: Tensor, name: str, context: Tensor | None) -> None:
-        pass
-
-
-class NaiveSpline(univariate.RationalQuadratic):
-    """A spline evaluated outside its box too, and only then replaced: gradients outside are NaN."""
-
-    def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        x, log_slope = super().forward(u, params)
-        outside = u.abs() > self.bound
-        bad = torch.where(outside, (self.bound - u.abs()).sqrt() * 0, torch.zeros_like(u))
-        return torch.where(outside, u, x + bad), torch.where(outside, torch.zeros_like(u), log_slope)
-
-
-class WrongTail(univariate.RationalQuadratic):
-    """A spline whose tail has slope two and says one."""
-
-    def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        x, log_slope = super().forward(u, params)
-        return torch.where(u.abs() > self.bound, 2 * u - self.bound * u.sign(), x), log_slope
-
-
-class Decreasing(univariate.Affine):
-    """An affine map that forgot to make its scale positive."""
-
-    def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        sigma = params[..., 1]
-        return params[..., 0] + sigma * u, sigma.abs().log().expand_as(u)
-
-    def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        sigma = params[..., 1]
-        return (x - params[..., 0]) / sigma, -sigma.abs().log().expand_as(x)
-
-
-class NanIsZero(univariate.Affine):
-    """An affine map that hides NaN."""
-
-    def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        return super().forward(u.nan_to_num(), params)
-
-
-class OffByOne(cf.MaskedMLP):
-    """Masks that let every row read its own coordinate."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.direct = nn.Parameter(torch.ones(self.features, self.num_params))
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return super().forward(x, context) + 0.1 * x[..., None] * self.direct
-
-
-class BlindFirstRow(cf.MaskedMLP):
-    """Hidden degrees from 1 although there is a context: nothing is left for row 1 to read."""
-
-    def __init__(self, features: int, num_params: int, hidden: tuple[int, ...], context_features: int = 0) -> None:
-        degrees = tuple(conditioners.sorted_degrees(features, width, 1) for width in hidden)
-        super().__init__(features, num_params, hidden, context_features, degrees=degrees)
-
-
-class MixedStepper(cf.MaskedMLP):
-    """A stepper that hands out rows in the order of the coordinates, whatever the network's own."""
-
-    def stepper(self, batch_shape: Any, context: Tensor | None = None) -> Any:
-        honest = super().stepper(batch_shape, context)
-        honest._out.weight = honest._out.weight.flip(0)
-        return honest
-
-
-class Lazy(cf.MaskedMLP):
-    """Masks that forget the first input."""
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        keep = torch.ones_like(x)
-        keep[..., self.order[0]] = 0
-        return super().forward(x * keep, context)
-
-
-class SharedStepper(cf.MaskedMLP):
-    """One stepper for all callers."""
-
-    def stepper(self, batch_shape: Any, context: Tensor | None = None) -> Any:
-        stepper = self.__dict__.get("kept")
-        if stepper is None or stepper._known == self.features:
-            stepper = self.__dict__["kept"] = super().stepper(batch_shape, context)
-        return stepper
-
-
-class NumpyNormal(bases.StandardNormal):
-    """Noise from NumPy's global stream."""
-
-    def rsample_rows(self, shape: torch.Size, *, generator: Any = None) -> Tensor:
-        return torch.as_tensor(np.random.standard_normal(tuple(shape)), dtype=self.anchor.dtype)  # noqa: NPY002
-
-
-class SeededNormal(bases.StandardNormal):
-    """Noise after a global seed: reproducible in the wrong way."""
-
-    def rsample_rows(self, shape: torch.Size, *, generator: Any = None) -> Tensor:
-        if generator is None:
-            torch.manual_seed(0)
-        return super().rsample_rows(shape, generator=generator)
-
-
-class LeakyFlow(cf.Flow):
-    """A flow whose samples carry gradients."""
-
-    def sample(self, sample_shape: Any = (), context: Any = None, *, generator: Any = None) -> Tensor:
-        return self.rsample_and_log_prob(sample_shape, context, generator=generator)[0]
-
-
-class CutFlow(cf.Flow):
-    """A flow whose reparameterised draws are detached before they are scored."""
-
-    def encoded_rsample_and_log_prob(self, sample_shape: Any, context: Any, *, generator: Any) -> Any:
-        x, _ = super().encoded_rsample_and_log_prob(sample_shape, context, generator=generator)
-        return x, self.encoded_log_prob(x.detach(), context)
-
-
-class Unnormalised(cf.Flow):
-    """A flow that forgot the log-det of its last layer, roughly."""
-
-    def encoded_log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return super().encoded_log_prob(x, context) + 0.1
-
-    def encoded_rsample_and_log_prob(self, sample_shape: Any, context: Any, *, generator: Any) -> Any:
-        x, log_q = super().encoded_rsample_and_log_prob(sample_shape, context, generator=generator)
-        return x, log_q + 0.1
-
-
-class WideSampler(cf.Flow):
-    """A flow that samples from a wider density than the one it scores."""
-
-    def encoded_sample(self, sample_shape: Any, context: Any, *, generator: Any) -> Tensor:
-        return 1.2 * super().encoded_sample(sample_shape, context, generator=generator)
-
-
-class WrongSignFlow(cf.Flow):
-    """Log q of draws with the log-det added instead of subtracted."""
-
-    def encoded_rsample_and_log_prob(self, sample_shape: Any, context: Any, *, generator: Any) -> Any:
-        u, log_prob = self.base.rsample_and_log_prob(*self._draw(sample_shape, context), generator=generator)
-        x, log_det = self.bijection(u, self._bijection_context(context))
-        return x, log_prob + log_det
-
-
-class StaleGiven(cf.Flow):
-    """`given` that binds a context of zeros."""
-
-    def given(self, context: Tensor) -> Any:
-        return super().given(torch.zeros_like(context))
-
-
 def flow(cls: type[cf.Flow] = cf.Flow) -> Callable[[int, int], cf.Flow]:
     def make(features: int, context_features: int) -> cf.Flow:
         honest = flow_over(bases.DiagonalNormal(features), features, context_features)
@@ -326,8 +147,10 @@ PLANTED: dict[str, Planted] = {
         forward=forward_then(lambda s, u, x, log_det: (x, log_det.detach())),
     ),
     "inverse that ignores the context": Planted(
-        "bijection", "round trip returns", autoregressive,
-        lambda d, m: ForwardOnly(mlp(d, m), univariate.Affine()),
+        "bijection",
+        "round trip returns",
+        autoregressive,
+        lambda d, m: bad.ForwardOnly(mlp(d, m), univariate.Affine()),
     ),
     "ignored context": bijection(
         "the context matters",
@@ -339,7 +162,9 @@ PLANTED: dict[str, Planted] = {
     ),
     "float64 leak": bijection(
         "dtype follows the input",
-        forward=forward_then(lambda s, u, x, log_det: (x, log_det + torch.zeros(1, dtype=torch.float64)[0].expand_as(log_det))),
+        forward=forward_then(
+            lambda s, u, x, log_det: (x, log_det + torch.zeros(1, dtype=torch.float64)[0].expand_as(log_det))
+        ),
     ),
     "float32 inside": bijection(
         "round trip returns", forward=forward_then(lambda s, u, x, log_det: (x.float().to(u.dtype), log_det))
@@ -370,22 +195,34 @@ PLANTED: dict[str, Planted] = {
         forward=forward_then(lambda s, u, x, log_det: (x, log_det + torch.zeros(len(u), dtype=u.dtype))),
     ),
     "contiguous input assumed": bijection(
-        "strided input is the same input", lambda d, m: bijections.LULinear(d), NO_CONTEXT,
+        "strided input is the same input",
+        lambda d, m: bijections.LULinear(d),
+        NO_CONTEXT,
         forward=forward_after(lambda s, u: u.view(-1)),
     ),
     "empty batch forgotten": bijection(
-        "an empty batch is a batch", lambda d, m: bijections.LULinear(d), NO_CONTEXT,
+        "an empty batch is a batch",
+        lambda d, m: bijections.LULinear(d),
+        NO_CONTEXT,
         forward=forward_after(lambda s, u: u.abs().max()),
     ),
     "one feature forgotten": bijection(
-        "round trip returns", lambda d, m: bijections.LULinear(d), NO_CONTEXT,
+        "round trip returns",
+        lambda d, m: bijections.LULinear(d),
+        NO_CONTEXT,
         forward=forward_then(lambda s, u, x, log_det: (x.squeeze(-1), log_det)),
     ),
     "rows of a batch mixed": Planted(
-        "bijection", "rows do not see each other", lambda d, m: bijections.Rescale(d), lambda d, m: BatchMean(d), NO_CONTEXT
+        "bijection",
+        "rows do not see each other",
+        lambda d, m: bijections.Rescale(d),
+        lambda d, m: bad.BatchMean(d),
+        NO_CONTEXT,
     ),
     "batch reversed": bijection(
-        "batch axes equal a loop", lambda d, m: bijections.Rescale(d), NO_CONTEXT,
+        "batch axes equal a loop",
+        lambda d, m: bijections.Rescale(d),
+        NO_CONTEXT,
         forward=lambda s, u, context=None: tuple(t.flip(0) if u.dim() > 1 else t for t in s.inner(u)),
     ),
     "context paired with the wrong axis": bijection(
@@ -395,15 +232,23 @@ PLANTED: dict[str, Planted] = {
         ),
     ),
     "width unchecked": Planted(
-        "bijection", "another width is refused", lambda d, m: bijections.Permutation(range(d)),
-        lambda d, m: UncheckedPermutation(range(d)), NO_CONTEXT,
+        "bijection",
+        "another width is refused",
+        lambda d, m: bijections.Permutation(range(d)),
+        lambda d, m: bad.UncheckedPermutation(range(d)),
+        NO_CONTEXT,
     ),
     "integers let in": Planted(
-        "bijection", "integers are refused", lambda d, m: bijections.Permutation(range(d)),
-        lambda d, m: UncheckedPermutation(range(d)), NO_CONTEXT,
+        "bijection",
+        "integers are refused",
+        lambda d, m: bijections.Permutation(range(d)),
+        lambda d, m: bad.UncheckedPermutation(range(d)),
+        NO_CONTEXT,
     ),
     "surplus context let in": bijection(
-        "a surplus context is refused", lambda d, m: bijections.LULinear(d), NO_CONTEXT,
+        "a surplus context is refused",
+        lambda d, m: bijections.LULinear(d),
+        NO_CONTEXT,
         forward=lambda s, u, context=None: s.inner(u),
     ),
     "missing context replaced by zeros": bijection(
@@ -419,39 +264,52 @@ PLANTED: dict[str, Planted] = {
         "bijection", "parameters can be replaced from outside", lu(), lu(_factors=cached_lu), NO_CONTEXT
     ),
     "gradient of the inverse cut": Planted(
-        "bijection", "gradients undo each other", lu(),
-        wrapped(lu(), inverse=lambda s, x, context=None: tuple(t.detach() for t in s.inner.inverse(x))), NO_CONTEXT,
+        "bijection",
+        "gradients undo each other",
+        lu(),
+        wrapped(lu(), inverse=lambda s, x, context=None: tuple(t.detach() for t in s.inner.inverse(x))),
+        NO_CONTEXT,
     ),
     "wrong order claimed": Planted(
-        "bijection", "an order means triangular", lu(), lu(order=property(lambda s: tuple(range(s.features)))), NO_CONTEXT
+        "bijection",
+        "an order means triangular",
+        lu(),
+        lu(order=property(lambda s: tuple(range(s.features)))),
+        NO_CONTEXT,
     ),
-    "non-increasing map": Planted("univariate", "it increases", of(univariate.Affine()), of(Decreasing()), NO_CONTEXT),
+    "non-increasing map": Planted(
+        "univariate", "it increases", of(univariate.Affine()), of(bad.Decreasing()), NO_CONTEXT
+    ),
     "spline with NaN gradients outside": Planted(
-        "univariate", "far points are finite", of(SPLINE), of(NaiveSpline(bins=4)), NO_CONTEXT
+        "univariate", "far points are finite", of(SPLINE), of(bad.NaiveSpline(bins=4)), NO_CONTEXT
     ),
     "spline with a wrong tail": Planted(
-        "univariate", "far points are finite", of(SPLINE), of(WrongTail(bins=4)), NO_CONTEXT
+        "univariate", "far points are finite", of(SPLINE), of(bad.WrongTail(bins=4)), NO_CONTEXT
     ),
-    "NaN swallowed": Planted("univariate", "nan stays nan", of(univariate.Affine()), of(NanIsZero()), NO_CONTEXT),
-    "off-by-one mask": Planted("conditioner", "no row reads itself or what comes later", net(), net(OffByOne)),
-    "first row blind to the context": Planted("conditioner", "every row sees the context", net(), net(BlindFirstRow)),
-    "masked input forgotten": Planted("conditioner", "every row reads all that came before", net(), net(Lazy)),
+    "NaN swallowed": Planted("univariate", "nan stays nan", of(univariate.Affine()), of(bad.NanIsZero()), NO_CONTEXT),
+    "off-by-one mask": Planted("conditioner", "no row reads itself or what comes later", net(), net(bad.OffByOne)),
+    "first row blind to the context": Planted(
+        "conditioner", "every row sees the context", net(), net(bad.BlindFirstRow)
+    ),
+    "masked input forgotten": Planted("conditioner", "every row reads all that came before", net(), net(bad.Lazy)),
     "coordinates of the stepper mixed up": Planted(
-        "conditioner", "stepping is the parallel pass", net(), net(MixedStepper)
+        "conditioner", "stepping is the parallel pass", net(), net(bad.MixedStepper)
     ),
-    "stepper shared by its callers": Planted("conditioner", "steppers do not share state", net(), net(SharedStepper)),
-    "unnormalised density": Planted("density", "it integrates to one", flow(), flow(Unnormalised)),
-    "samples of another density": Planted("density", "draws have the scored density", flow(), flow(WideSampler)),
+    "stepper shared by its callers": Planted(
+        "conditioner", "steppers do not share state", net(), net(bad.SharedStepper)
+    ),
+    "unnormalised density": Planted("density", "it integrates to one", flow(), flow(bad.Unnormalised)),
+    "samples of another density": Planted("density", "draws have the scored density", flow(), flow(bad.WideSampler)),
     "wrong sign in the log density of draws": Planted(
-        "density", "scored and sampled log density agree", flow(), flow(WrongSignFlow)
+        "density", "scored and sampled log density agree", flow(), flow(bad.WrongSignFlow)
     ),
-    "gradient of draws cut": Planted("density", "gradients of draws are pathwise", flow(), flow(CutFlow)),
-    "samples that carry gradients": Planted("density", "draws have the asked shape", flow(), flow(LeakyFlow)),
+    "gradient of draws cut": Planted("density", "gradients of draws are pathwise", flow(), flow(bad.CutFlow)),
+    "samples that carry gradients": Planted("density", "draws have the asked shape", flow(), flow(bad.LeakyFlow)),
     "noise from NumPy's stream": Planted(
-        "density", "a generator is the only randomness", normal(), normal(NumpyNormal), BASE
+        "density", "a generator is the only randomness", normal(), normal(bad.NumpyNormal), BASE
     ),
     "seeded globally in sample": Planted(
-        "density", "without a generator the global stream decides", normal(), normal(SeededNormal), BASE
+        "density", "without a generator the global stream decides", normal(), normal(bad.SeededNormal), BASE
     ),
-    "given another context": Planted("density", "given a context is passing it", flow(), flow(StaleGiven)),
+    "given another context": Planted("density", "given a context is passing it", flow(), flow(bad.StaleGiven)),
 }

@@ -1,14 +1,15 @@
 """Every law on every public class and model: one test per class and law."""
 
 import inspect
+import re
 
+import jaxtyping
 import pytest
 from torch import nn
 
 import counterflow as cf
 from counterflow import bases, bijections, conditioners, families, models, solvers, spec, univariate
 from counterflow.testing import KINDS, Traits, enforce, laws
-
 from laws.table import TABLE, Entry
 
 CASES = [
@@ -20,7 +21,7 @@ CASES = [
 
 # Abstract classes, protocols and values that no law table can hold; everything else that is public must be in it.
 CONTRACTS = {"Base", "FactorisedBase", "Bijection", "Conditioner", "Family", "Model", "Scale", "Solver", "Univariate"}
-RECORDS = {"Given", "RowMaps", "Solution", "MaskedLayers", "Stepper", "RepeatedPass"}
+RECORDS = {"Given", "Laws", "RowMaps", "Solution", "MaskedLayers", "Stepper", "RepeatedPass"}
 PARTS = {"MaskedLinear", "MLP", "Stepwise", "Reverse", "Shuffle"}  # seen by the laws inside other classes
 
 
@@ -29,10 +30,22 @@ def test_class_obeys_law(kind: str, entry: Entry, law: str) -> None:
     assert enforce(kind, law, entry.make, **entry.options) > 0
 
 
+FIRST = {"univariate": "round trip returns", "conditioner": "stepping is the parallel pass"}
+FIRST |= {"bijection": "round trip returns", "density": "scored and sampled log density agree"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"), [pytest.param(kind, e, id=f"{kind}-{name}") for kind in TABLE for name, e in TABLE[kind].items()]
+)
+def test_classes_obey_with_their_shapes_checked(kind: str, entry: Entry) -> None:
+    """All annotated shapes hold along the way, checked by beartype."""
+    jaxtyping.config.update("jaxtyping_disable", False)
+    assert enforce(kind, FIRST[kind], entry.make, **entry.options) > 0
+
+
 def test_every_public_class_is_in_the_table() -> None:
-    text = " ".join(name for entries in TABLE.values() for name in entries)
-    missing = {name for name in public_names() - CONTRACTS - RECORDS - PARTS if name not in text}
-    assert missing == set()
+    named = {word for entries in TABLE.values() for name in entries for word in re.findall(r"\w+", name)}
+    assert public_names() - CONTRACTS - RECORDS - PARTS - named == set()
 
 
 def test_every_model_function_is_in_the_table() -> None:

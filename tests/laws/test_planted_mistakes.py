@@ -3,7 +3,6 @@
 import pytest
 
 from counterflow.testing import LawBroken, broken_laws, enforce
-
 from laws.planted import PLANTED, Planted
 
 

@@ -86,6 +86,7 @@ def test_dropping_keeps_the_other_rows_and_counts(tmp_path: Path) -> None:
     table = read_table(open_table(tmp_path / "x.npy"), drop_missing=True)
     assert table.dropped == 2
     assert table.values.tolist() == [[2.0, 3.0]]
+    assert table.place(0) == "row 2"
 
 
 def test_text_is_refused_even_when_missing_cells_are_dropped(tmp_path: Path) -> None:

@@ -41,13 +41,13 @@ class Autoregressive(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x, log |dx/du|, in one parallel pass."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         x, log_slope = self.univariate.forward(u, self.conditioner(u, context))
         return x, log_slope.sum(-1)
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u, log |du/dx|, by the solver."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         solution = (self.solver or Stepwise()).solve(self.conditioner, self.univariate, x, context)
         return solution.u, solution.log_det
 
@@ -58,7 +58,7 @@ class Autoregressive(Bijection):
 
     def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
         """X, and the maps tau(.; params_i)."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         params = self.conditioner(u, context)
         return self.univariate.forward(u, params)[0], RowMaps(self.univariate, params)
 

@@ -70,7 +70,13 @@ class Bijection(nn.Module, ABC):
     def initialise_reversed_(self, u: Vector, context: Context | None = None) -> None:
         """The same for `forward`: write parameters so that forward normalises u. Nothing, unless overridden."""
 
-    def _check(self, x: Tensor, name: str, context: Tensor | None) -> None:
+    def check(self, x: Tensor, name: str, context: Tensor | None) -> None:
+        """Refuse, at the door, an ill-shaped x or a context that is missing, surplus or does not fit.
+
+        Raises:
+            TypeError: x is not floating point.
+            ValueError: in the user's words, what does not fit.
+        """
         check_vector(x, self.features, name)
         check_context(context, self.context_features)
         broadcast_batch(x, context)
@@ -149,7 +155,7 @@ class Chain(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x, and the sum of the parts' log-dets."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         log_det = u.new_zeros(())
         for part in self._parts():
             u, step = part(u, context if part.context_features else None)
@@ -158,7 +164,7 @@ class Chain(Bijection):
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u, and the sum of the parts' log-dets."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         log_det = x.new_zeros(())
         for part in reversed(self._parts()):
             x, step = part.inverse(x, context if part.context_features else None)

@@ -49,14 +49,14 @@ class Coupling(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x, log |dx/du|."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         u_a, u_b = u[..., self._kept], u[..., self._changed]
         x_b, log_slope = self.univariate.forward(u_b, self._params(u_a, context))
         return self._join(u_a, x_b), log_slope.sum(-1)
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u, log |du/dx|."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         x_a, x_b = x[..., self._kept], x[..., self._changed]
         u_b, log_slope = self.univariate.inverse(x_b, self._params(x_a, context))
         return self._join(x_a, u_b), log_slope.sum(-1)

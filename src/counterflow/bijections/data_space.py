@@ -35,12 +35,12 @@ class Elementwise(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x, log |dx/du|."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         return self._apply_groups(u, reverse=False)
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u, log |du/dx|."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         return self._apply_groups(x, reverse=True)
 
     @property
@@ -150,12 +150,12 @@ class Standardise(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """Loc + scale u, and sum log scale."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         return self._loc + self._scale * u, self._scale.log().sum().expand(u.shape[:-1])
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """The value (x - loc) / scale, and -sum log scale."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         return (x - self._loc) / self._scale, -self._scale.log().sum().expand(x.shape[:-1])
 
     @property

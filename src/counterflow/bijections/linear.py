@@ -37,12 +37,12 @@ class Permutation(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u permuted, and 0."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         return u.index_select(-1, self._indices), u.new_zeros(u.shape[:-1])
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x permuted back, and 0."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         return x.index_select(-1, self._restore), x.new_zeros(x.shape[:-1])
 
     @property
@@ -75,13 +75,13 @@ class LULinear(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """L U u + b, and the sum of the log diagonal."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         lower, upper = self._factors()
         return nn.functional.linear(u, lower @ upper, self.bias), self.log_diagonal.sum().expand(u.shape[:-1])
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """U^-1 L^-1 (x - b), and minus the sum of the log diagonal."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         lower, upper = self._factors()
         rows = (x - self.bias).reshape(-1, self.features)  # (N, D); row vectors, so the matrices act from the right
         v = torch.linalg.solve_triangular(lower.mT, rows, upper=True, left=False, unitriangular=True)
@@ -103,12 +103,12 @@ class _Diagonal(Bijection):
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """Loc + exp(log_scale) u, and the sum of log_scale."""
-        self._check(u, "u", context)
+        self.check(u, "u", context)
         return self._loc() + self.log_scale.exp() * u, self.log_scale.sum().expand(u.shape[:-1])
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """(x - loc) exp(-log_scale), and minus the sum of log_scale."""
-        self._check(x, "x", context)
+        self.check(x, "x", context)
         return (x - self._loc()) * torch.exp(-self.log_scale), -self.log_scale.sum().expand(x.shape[:-1])
 
     @property

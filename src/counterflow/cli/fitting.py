@@ -2,18 +2,16 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..checkpoint import save
-from ..flow import Flow
 from ..tables import Table, check_trainable, open_table, read_table, whole_number_columns
-from ..training import History, TrainingDiverged, TrainingInterrupted
+from ..training import TrainingDiverged, TrainingInterrupted
 from .console import Console
 from .outputs import check_at_least, check_output
 from .page import write_page
-from .pipeline import HeldOut, Recipe, Split, build, facts, fitting_batch, held_out, split_rows, train
+from .pipeline import Fitted, HeldOut, Recipe, Split, build, facts, fitting_batch, held_out, split_rows, train
 from .refusal import DIVERGED, INTERRUPTED, OUTPUT, USAGE, Refusal
 
 
@@ -41,17 +39,6 @@ class Words:
 
     command: str
     resume: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """All that a report needs."""
-
-    flow: Flow
-    split: Split
-    history: History
-    score: HeldOut | None
-    facts: dict[str, Any]
 
 
 def run_fit(files: Files, recipe: Recipe, words: Words, console: Console, *, drop_missing: bool) -> None:
@@ -128,7 +115,7 @@ def fit_table(table: Table, files: Files, recipe: Recipe, words: Words, console:
         raise Refusal(INTERRUPTED, _how_to_resume(stopped, words)) from None
     except TrainingDiverged as error:
         files.training.unlink(missing_ok=True)
-        raise Refusal(DIVERGED, str(error)) from None
+        raise Refusal(DIVERGED, _how_it_diverged(error, table, split)) from None
     except (ValueError, KeyError) as error:
         if not files.resume:
             raise
@@ -145,6 +132,14 @@ def _how_to_resume(stopped: TrainingInterrupted, words: Words) -> str:
         return "interrupted before the first checkpoint; no model was written"
     steps = stopped.history.steps
     return f"interrupted after step {steps:,}; {stopped.path} keeps the state, and this goes on: {words.resume}"
+
+
+def _how_it_diverged(error: TrainingDiverged, table: Table, split: Split) -> str:
+    places = ", ".join(table.place(int(split.order[row])) for row in error.rows)
+    return (
+        f"training stopped in step {error.step + 1:,} because the loss or its gradient is not finite, "
+        f"in a batch with {places} of {table.path}; try a lower --learning-rate, or look at those rows"
+    )
 
 
 def _note_whole_numbers(table: Table, console: Console) -> None:

@@ -1,10 +1,7 @@
 """The summary page of a fitted model: what the report shows, gathered from a fit."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,10 +20,8 @@ from ..report import (
     training_curve,
 )
 from ..tables import Table, replacing
-
-if TYPE_CHECKING:
-    from .fitting import Fitted
-    from .images import Images
+from .images import Images
+from .pipeline import Fitted
 
 SHOWN_ROWS = 1000  # of data and of samples, in a scatter plot
 SHOWN_COLUMNS = 4

@@ -3,14 +3,15 @@
 import dataclasses
 import math
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import __version__
 from ..bijections import Chain, Standardise
 from ..diagnostics import Comparison, Estimate, FittedGaussian, compare, estimate, log_prob_in_chunks
 from ..flow import Flow
@@ -46,6 +47,7 @@ class Split:
     training: Tensor
     validation: Tensor
     test: Tensor
+    order: npt.NDArray[np.int64]  # rows of the table, those to train on first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,17 @@ class HeldOut:
     rows_are: str
     model: Estimate
     against: Comparison | None  # None: too few rows to fit a Gaussian
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """All that a report needs."""
+
+    flow: Flow
+    split: Split
+    history: History
+    score: HeldOut | None
+    facts: dict[str, Any]
 
 
 def split_rows(table: Table, recipe: Recipe) -> Split:
@@ -70,7 +83,7 @@ def split_rows(table: Table, recipe: Recipe) -> Split:
     train = rows - validation - test
     if train != rows:
         check_trainable(table.values[order[:train]], table.names, f"{table.path}, the {train} training rows")
-    return Split(x[:train], x[train : train + validation], x[train + validation :])
+    return Split(x[:train], x[train : train + validation], x[train + validation :], order)
 
 
 def build(recipe: Recipe, training: Tensor) -> Flow:
@@ -166,8 +179,13 @@ def facts(table: Table, split: Split, recipe: Recipe, history: History, score: H
             "curve": [[r.step, _rounded(r.loss), _rounded(r.validation)] for r in history.records],
         },
         "held_out": None if score is None else _score(score),
-        "versions": {"counterflow": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"counterflow": _version(), "torch": torch.__version__, "python": platform.python_version()},
     }
+
+
+def _version() -> str:
+    """Of the package that runs, which need not be the one that is installed."""
+    return str(sys.modules[__name__.partition(".")[0]].__version__)
 
 
 def _score(score: HeldOut) -> dict[str, Any]:

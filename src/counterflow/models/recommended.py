@@ -2,36 +2,56 @@
 
 from torch import nn
 
+from ..bijections import Autoregressive, Bijection, Chain, Inverse, LULinear
+from ..conditioners import MaskedMLP
 from ..flow import Flow
-from ..univariate import RationalQuadratic
-from .nsf import nsf
+from ..univariate import Affine, RationalQuadratic, Univariate
+from .made import made_mog
+from .mixing import Reverse
+
+# From the data to the base. The affine layers bring scale, tails and correlations into the box of the splines.
+_MAPS: tuple[Univariate, ...] = (Affine().inverted, Affine().inverted, RationalQuadratic(), RationalQuadratic())
+_COMPONENTS = 10
+_MANY_ROWS = 10_000
 
 
 def recommended(
     features: int, context_features: int = 0, *, rows: int | None = None, context_encoder: nn.Module | None = None
 ) -> Flow:
-    """A spline flow sized by the number of training rows.
+    """Two affine and two spline layers of residual masked networks over a MADE with mixtures of normals.
+
+    Between any two of them stand a reversal of the order and an LU linear layer, both learnt with the rest. Its parts are
+    those of `maf`, `nsf` and `maf_mog`; together they did best, or within noise of it, on validation rows of sets with
+    6 to 63 columns and 4,500 to 100,000 rows. Standardise the data first.
 
     Args:
         features: D.
         context_features: M, of what we condition on.
-        rows: Rows to train on; fewer rows get a smaller network with more dropout. None means many.
+        rows: Rows to train on: fewer than 10,000 get networks half as wide. None means many.
         context_encoder: Any nn.Module whose output has context_features entries.
 
     Raises:
         ValueError: rows < 1.
 
-    Cost: see `nsf`.
+    Cost: log_prob five parallel passes; sample the arithmetic of half as many, in D dependent steps each. It has no
+        reparameterised draws, because its base picks components.
+    Source: Durkan et al. (2019), arXiv:1906.04032; the base: Papamakarios et al. (2017), arXiv:1705.07057.
     """
     if rows is not None and rows < 1:
         raise ValueError(f"expected at least one row, got {rows}")
-    few = rows is not None and rows < 20_000
-    return nsf(
+    width = 64 if rows is not None and rows < _MANY_ROWS else 128
+    parts: list[Bijection] = []
+    for univariate in _MAPS:
+        conditioner = MaskedMLP(
+            features, univariate.num_params, (width, width), context_features, residual=True, activation=nn.Tanh()
+        )
+        parts += [Autoregressive(conditioner, univariate), Reverse()(features), LULinear(features)]
+    base = made_mog(
         features,
         context_features,
-        layers=3 if few else 5,
-        hidden=(128, 128) if few else (256, 256),
-        univariate=RationalQuadratic(bins=8, bound=5.0),
-        dropout=0.2 if few else 0.0,
-        context_encoder=context_encoder,
+        components=_COMPONENTS,
+        hidden=(width, width),
+        residual=True,
+        activation=nn.Tanh(),
     )
+    return Flow(base, Inverse(Chain(parts)), context_encoder=context_encoder)

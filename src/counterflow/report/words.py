@@ -26,7 +26,7 @@ def layers_in_words(model: nn.Module) -> list[str]:
         return [*layers_in_words(model.base), *_bijection(model.bijection)]
     if isinstance(model, AutoregressiveModel):
         net = _network(model.conditioner)
-        return [f"autoregressive model: each column given those before it is {_spaced(model.family)}, {net}"]
+        return [f"autoregressive model: each column given those before it has a {_spaced(model.family)} law, {net}"]
     members = getattr(model, "members", None)
     if members is not None:
         return [f"an equal mixture of {len(members)}:", *layers_in_words(members[0])]

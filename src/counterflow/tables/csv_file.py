@@ -86,7 +86,7 @@ class CsvFile(Source):
         for line, cells in block:
             if len(cells) != self.columns:
                 header = "the line of names" if self.names else "the first line"
-                raise TableError(f"{self.path}, line {line}: {len(cells)} cells where {header} has {self.columns}")
+                raise TableError(f"{self.path}, line {line}: {_counted(len(cells))} where {header} has {self.columns}")
         cells_in_order = itertools.chain.from_iterable(cells for _, cells in block)
         try:
             flat = np.fromiter(map(float, cells_in_order), dtype=np.float64, count=len(block) * self.columns)
@@ -109,6 +109,10 @@ def _number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return float("nan") if cell.strip().lower() in MISSING else None
+
+
+def _counted(cells: int) -> str:
+    return f"{cells} cell{'s' * (cells != 1)}"
 
 
 def _shortened(cell: str) -> str:

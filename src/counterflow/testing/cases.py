@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -217,6 +217,14 @@ def refused(action: Callable[[], object], errors: type[Exception] | tuple[type[E
     except Exception as error:
         raise Fault(f"{what} raised {type(error).__name__} instead of {wanted}: {error}") from error
     raise Fault(f"{what} was accepted; expected {wanted}")
+
+
+def gradients(output: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Gradients of the sum of an output; zero in what it does not depend on, also if it depends on nothing."""
+    if not output.requires_grad:
+        return tuple(torch.zeros_like(t) for t in inputs)
+    found = torch.autograd.grad(output.sum(), inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return tuple(found)
 
 
 def optional(context: Tensor | None) -> tuple[Tensor, ...]:

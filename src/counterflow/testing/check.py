@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from . import bijection_laws, conditioner_laws, density_laws, door_laws, purity_laws, sampling_laws, shape_laws
-from . import state_laws, univariate_laws
+from . import (
+    bijection_laws,
+    conditioner_laws,
+    density_laws,
+    door_laws,
+    purity_laws,
+    sampling_laws,
+    shape_laws,
+    state_laws,
+    univariate_laws,
+)
 from .cases import BATCHES, Call, Case, Law, LawBroken, Make, Traits
 
 _GENERAL = (*purity_laws.LAWS, *shape_laws.LAWS)
@@ -67,7 +76,9 @@ def enforce(
     if law not in chosen.laws:
         raise ValueError(f"no law of kind {kind!r} is called {law!r}; there are {', '.join(chosen.laws)}")
     count = 0
-    for case in _cases(chosen, chosen.laws[law], make, (tuple(features), tuple(context_features), tuple(seeds)), traits):
+    for case in _cases(
+        chosen, chosen.laws[law], make, (tuple(features), tuple(context_features), tuple(seeds)), traits
+    ):
         chosen.laws[law].enforce(case)
         count += 1
     return count
@@ -95,7 +106,9 @@ def check_univariate(univariate: Any, *, seeds: Iterable[int] = (0, 1), traits: 
     Raises:
         LawBroken: names the law, the case, and by how much it is broken.
     """
-    _check("univariate", lambda features, context_features: univariate, context_features=(0,), seeds=seeds, traits=traits)
+    _check(
+        "univariate", lambda features, context_features: univariate, context_features=(0,), seeds=seeds, traits=traits
+    )
 
 
 def check_conditioner(make: Make, **options: Any) -> None:

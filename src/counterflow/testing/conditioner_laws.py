@@ -1,4 +1,4 @@
-"""Laws of conditioners: row i reads the coordinates generated before it and the context, in one pass or step by step."""
+"""Laws of conditioners: row i reads the coordinates before it and the context, in one pass or step by step."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..conditioners import RepeatedPass
-from .cases import Call, Case, Law, agree, optional, require
+from .cases import Call, Case, Law, agree, gradients, optional, require
 
 
 def calls(case: Case, subject: Any) -> list[Call]:
@@ -108,14 +108,12 @@ def stepping_is_the_parallel_pass(case: Case) -> None:
 def stepping_has_the_gradients_of_the_pass(case: Case) -> None:
     """Gradients through the stepper, in parameters, point and context, are those through the parallel pass."""
     subject = case.subject()
-    gradients = []
+    found = []
     for call in calls(case, subject):
         inputs = [t.clone().requires_grad_() for t in (call.point, call.context) if t is not None]
-        total = call.function(subject, inputs[0], inputs[1] if len(inputs) > 1 else None)[0].sin().sum()
-        wanted = [*inputs, *subject.parameters()]
-        found = torch.autograd.grad(total, wanted, allow_unused=True)
-        gradients.append([torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)])
-    for k, (a, b) in enumerate(zip(*gradients, strict=True)):
+        result = call.function(subject, inputs[0], inputs[1] if len(inputs) > 1 else None)[0]
+        found.append(gradients(result.sin(), [*inputs, *subject.parameters()]))
+    for k, (a, b) in enumerate(zip(*found, strict=True)):
         agree(b, a, f"gradient {k} through the stepper")
 
 

@@ -111,7 +111,7 @@ def conditionals_draw_what_they_score(case: Case) -> None:
     require(drawn.shape == (4000, *entropy.shape), f"draws of the conditionals have shape {tuple(drawn.shape)}")
     surprise = -laws.log_prob(drawn)
     error = surprise.std(0) / 4000**0.5 + 1e-9
-    worst = float(((surprise.mean(0) - entropy).abs() / error).max())
+    worst = float(((surprise.mean(0) - entropy).abs() / error).detach().max())
     require(worst < 5, f"the mean of -log_prob is {worst:.1f} standard errors from the entropy, allowed 5")
 
 

@@ -47,7 +47,7 @@ def an_ill_shaped_context_is_refused(case: Case) -> None:
 
 
 def another_width_is_refused(case: Case) -> None:
-    """A point with another number of features, or without axes, raises ValueError: nothing is broadcast over features."""
+    """A point with another number of features, or without axes, raises ValueError: features never broadcast."""
     subject = case.subject()
     for call in case.calls(subject):
         if not call.refuses:
@@ -58,9 +58,8 @@ def another_width_is_refused(case: Case) -> None:
                 ValueError,
                 f"{call.name} of a point with {width} features",
             )
-        scalar = case.with_(batch=()).noise()
         refused(
-            lambda c=call: c.function(subject, scalar, c.context),  # type: ignore[misc]
+            lambda c=call: c.function(subject, case.with_(batch=()).noise(), c.context),  # type: ignore[misc]
             ValueError,
             f"{call.name} of a point without axes",
         )

@@ -36,8 +36,8 @@ class Continuous(Support):
     high: float = math.inf
 
     def axis(self, features: int) -> Grid:
-        """4001 nodes for one feature, 301 for each of two."""
-        count = 4001 if features == 1 else 301
+        """4001 nodes for one feature, 241 for each of two."""
+        count = 4001 if features == 1 else 241
         if math.isfinite(self.low) and math.isfinite(self.high):
             step = (self.high - self.low) / count
             nodes = self.low + step * (torch.arange(count, dtype=torch.float64) + 0.5)

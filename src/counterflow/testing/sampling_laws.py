@@ -1,11 +1,11 @@
-"""Laws of draws: they come from the density that scores them, by the generator that is given, with the right gradient."""
+"""Laws of draws: from the density that scores them, by the generator that is given, with the right gradient."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .cases import BATCHES, Case, Law, agree, optional, refused, require
+from .cases import BATCHES, Case, Law, agree, gradients, optional, refused, require
 from .density_laws import draw
 from .purity_laws import stream_states
 from .quadrature import Atoms, product_grid
@@ -78,7 +78,9 @@ def scored_and_sampled_log_density_agree(case: Case) -> None:
     subject, context = case.subject(), case.context()
     if not case.traits.reparameterised:
         refused(
-            lambda: subject.rsample_and_log_prob((2,), *optional(context)), TypeError, "rsample_and_log_prob of a mixture"
+            lambda: subject.rsample_and_log_prob((2,), *optional(context)),
+            TypeError,
+            "rsample_and_log_prob of a mixture",
         )
         return
     x, log_q = subject.rsample_and_log_prob((5,), *optional(context), generator=case.generator(32))
@@ -90,18 +92,14 @@ def scored_and_sampled_log_density_agree(case: Case) -> None:
 def gradients_of_draws_are_pathwise(case: Case) -> None:
     """The log density returned with the draws has the total gradient, through the draws, that log_prob of them has."""
     subject, context = case.subject(), case.context()
-    if not case.traits.reparameterised or not isinstance(subject, nn.Module) or not list(subject.parameters()):
+    parameters = list(subject.parameters()) if isinstance(subject, nn.Module) else []
+    if not case.traits.reparameterised or not parameters:
         return
     x, log_q = subject.rsample_and_log_prob((3,), *optional(context), generator=case.generator(33))
     require(x.requires_grad, "reparameterised draws carry no gradient of the parameters")
     scored = subject.log_prob(x, *optional(context))
-    parameters = list(subject.parameters())
-    pair = []
-    for value in (log_q, scored):
-        grads = torch.autograd.grad(value.sum(), parameters, retain_graph=True, allow_unused=True)
-        pair.append([torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)])
     names = [name for name, _ in subject.named_parameters()]
-    for name, a, b in zip(names, *pair, strict=True):
+    for name, a, b in zip(names, gradients(log_q, parameters), gradients(scored, parameters), strict=True):
         agree(a, b, f"gradient in {name} of the log density returned with the draws", 1e-6)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..spec import build, registered, spec_of
-from .cases import Call, Case, Law, agree, require
+from .cases import Call, Case, Law, agree, gradients, require
 
 FAR = 1e4
 
@@ -111,12 +111,8 @@ def _finite_at(
     require(bool(log_slope.isfinite().all()), f"the log-derivative of {where} is {log_slope.detach().tolist()}")
     slope = torch.autograd.grad(value.sum(), v, retain_graph=True)[0]
     for output, which in ((value, "value"), (log_slope, "log-derivative")):
-        if not output.requires_grad:
-            continue
-        grads = torch.autograd.grad(output.sum(), [v, params], retain_graph=True, allow_unused=True)
-        for grad, of in zip(grads, ("point", "parameters"), strict=True):
-            bad = grad is not None and not bool(grad.isfinite().all())
-            require(not bad, f"the gradient of the {which} of {where} in the {of} is not finite")
+        for grad, of in zip(gradients(output, [v, params]), ("point", "parameters"), strict=True):
+            require(bool(grad.isfinite().all()), f"the gradient of the {which} of {where} in the {of} is not finite")
     if derivative and bool((slope > 0).all()):
         agree(log_slope, slope.log(), f"log-derivative of {where}", 1e-6)
     elif derivative:
