@@ -46,7 +46,7 @@ class Model(nn.Module, ABC):
         *,
         generator: Generator | None = None,
     ) -> Vector:
-        """Draw without gradient: (*sample_shape, *batch of context, D), where sample(1000) means sample((1000,)).
+        """Draws without gradient, of shape (*sample_shape, *batch of context, D); a sample_shape of 1000 means (1000,).
 
         Raises:
             ValueError: a negative size, or an ill-shaped, missing or surplus context.

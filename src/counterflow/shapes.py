@@ -22,9 +22,11 @@ def check_vector(x: Tensor, features: int, name: str) -> None:
     """Refuse, at the door, anything that is not (*batch, features) of floating point.
 
     Raises:
-        TypeError: x is not floating point.
+        TypeError: x is not a tensor of floating point.
         ValueError: the last axis does not hold `features` entries.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"expected {name} as a torch.Tensor, got a {type(x).__name__}: torch.as_tensor converts it")
     if not x.is_floating_point():
         raise TypeError(f"expected {name} in floating point, got {x.dtype}")
     if x.dim() == 0 or x.shape[-1] != features:
@@ -35,8 +37,11 @@ def check_context(context: Tensor | None, context_features: int) -> None:
     """Refuse a context that is missing, surplus or of the wrong width.
 
     Raises:
+        TypeError: the context is not a tensor.
         ValueError: in the user's words, which of the three it is.
     """
+    if context is not None and not isinstance(context, Tensor):
+        raise TypeError(f"expected the context as a torch.Tensor, got a {type(context).__name__}")
     if context is None:
         if context_features:
             raise ValueError(f"expected a context with {context_features} features, got none")

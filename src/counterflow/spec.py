@@ -65,11 +65,9 @@ def _arguments(value: Any, path: str, seen: dict[int, str]) -> dict[str, Spec]:
     arguments = {}
     for parameter in inspect.signature(type(value)).parameters.values():
         name = parameter.name
-        if name in ("inplace", "device", "dtype") or parameter.kind in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        ):
-            continue  # nn.Tanh, for one, takes *args and uses none
+        catch_all = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)  # nn.Tanh uses neither
+        if catch_all or name in ("inplace", "device", "dtype"):
+            continue
         if not hasattr(value, name):
             raise SpecError(f"{type(value).__name__} does not keep its constructor argument {name!r} as an attribute")
         arguments[name] = _encode(getattr(value, name), f"{path}.{name}".lstrip("."), seen)

@@ -35,8 +35,11 @@ class ForwardOnly(cf.Autoregressive):
 class UncheckedPermutation(bijections.Permutation):
     """A permutation that checks nothing."""
 
-    def _check(self, x: Tensor, name: str, context: Tensor | None) -> None:
-        pass
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return u[..., self._indices], torch.zeros_like(u[..., 0])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x[..., self._restore], torch.zeros_like(x[..., 0])
 
 
 class NaiveSpline(univariate.RationalQuadratic):

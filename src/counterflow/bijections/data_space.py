@@ -117,7 +117,7 @@ def positive(features: int) -> Elementwise:
 
 
 def logit(features: int, margin: float = 1e-6) -> Elementwise:
-    """Data in [0, 1]: u = logit(margin + (1 - 2 margin) x)."""
+    """Support of data in [0, 1], where u is the logit of margin + (1 - 2 margin) x."""
     return Elementwise((Interval(0.0, 1.0, margin),) * features)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoint import save
+from ..spec import spec_of
 from ..tables import Table, check_trainable, open_table, read_table, whole_number_columns
 from ..training import TrainingDiverged, TrainingInterrupted
 from .console import Console
@@ -97,6 +98,7 @@ def fit_table(table: Table, files: Files, recipe: Recipe, words: Words, console:
     split = split_rows(table, recipe)
     _note_sizes(table, split, recipe, console)
     flow = build(recipe, split.training)
+    spec_of(flow)  # a model that could not be written must not be trained first
     if not files.resume:
         for stale in (files.training, files.log):
             if stale is not None:

@@ -10,7 +10,7 @@ from .conditioner import Conditioner, Stepper
 from .masked_linear import MaskedLayers, MaskedLinear
 from .masked_stepper import MaskedStepper
 from .masks import Degrees, check_order, input_degrees, sorted_degrees
-from .network import elementwise
+from .network import check_widths, elementwise
 
 
 @register
@@ -55,6 +55,7 @@ class MaskedMLP(Conditioner):
         degrees: tuple[Degrees, ...] | None = None,
     ) -> None:
         super().__init__()
+        check_widths(hidden)
         _check_sizes(features, num_params, hidden, context_features, residual)
         self.features, self.num_params, self.context_features = features, num_params, context_features
         self.hidden, self.residual, self.dropout = tuple(hidden), residual, dropout
@@ -160,7 +161,5 @@ def _check_sizes(
             f"expected features >= 1, num_params >= 1 and context_features >= 0, "
             f"got {features}, {num_params}, {context_features}"
         )
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"expected at least one hidden layer of positive width, got {tuple(hidden)}")
     if residual and len(set(hidden)) > 1:
         raise ValueError(f"residual blocks need equal hidden widths, got {tuple(hidden)}")

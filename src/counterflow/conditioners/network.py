@@ -33,6 +33,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_widths(hidden)
         self.features, self.outputs, self.context_features = features, outputs, context_features
         self.hidden, self.dropout = tuple(hidden), dropout
         self.activation = elementwise(activation)
@@ -54,6 +55,19 @@ class MLP(nn.Module):
         for layer in self.layers[:-1]:
             x = nn.functional.dropout(self.activation(layer(x)), self.dropout, self.training)
         return self.layers[-1](x)  # type: ignore[no-any-return]
+
+
+def check_widths(hidden: tuple[int, ...]) -> None:
+    """Refuse hidden widths that are not a sequence of one or more positive sizes.
+
+    Raises:
+        TypeError: a single number, say.
+        ValueError: none, or one below 1.
+    """
+    if not isinstance(hidden, list | tuple):
+        raise TypeError(f"expected the widths of the hidden layers, for example (64, 64), got {hidden!r}")
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"expected at least one hidden layer of positive width, got {tuple(hidden)}")
 
 
 def elementwise(activation: nn.Module | None) -> nn.Module:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..conditioners import RepeatedPass
+from ..shapes import broadcast_batch
 from .cases import Call, Case, Law, agree, gradients, optional, require
 
 
@@ -24,7 +25,7 @@ def _pass(subject: Any, x: Tensor, context: Tensor | None) -> tuple[Tensor]:
 
 
 def _stepped(subject: Any, x: Tensor, context: Tensor | None) -> tuple[Tensor]:
-    batch = x.shape[:-1] if context is None else torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+    batch = broadcast_batch(x, context)  # a stepper's caller knows the batch, and refuses for it what does not fit
     return (_walk(subject.stepper(batch, *optional(context)), subject.order, x.expand(*batch, -1)),)
 
 

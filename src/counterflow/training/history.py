@@ -48,7 +48,7 @@ class History:
         notes: What the caller should know: a batch that was shrunk, rows that weights made few.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] = field(repr=False)
     best_step: int
     best_validation: float | None
     stopped_because: str
