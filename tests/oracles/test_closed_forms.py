@@ -78,8 +78,8 @@ def test_draws_of_a_student_t_move_with_its_degrees_of_freedom() -> None:
     base = bases.StudentT(1, degrees_of_freedom=12.0).double()
     u, _ = base.rsample_and_log_prob((200_000,), generator=torch.Generator().manual_seed(0))
     slope = torch.autograd.grad((u * u).mean(), base.raw)[0] / torch.sigmoid(base.raw)  # d nu / d raw
-    # The standard deviation of one draw's gradient, 0.2, was measured from batches.
-    assert abs(float(slope.detach()) + 2 / 100) < 5 * 0.2 / 200_000**0.5
+    # 0.1 bounds the standard deviation of one draw's gradient: 0.087 in 200 batches of 1000 draws.
+    assert abs(float(slope.detach()) + 2 / 100) < 5 * 0.1 / 200_000**0.5
 
 
 def test_standard_logistic_base_is_the_logistic_law() -> None:

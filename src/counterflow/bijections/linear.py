@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..shapes import Context, LogDensity, Vector
 from ..spec import register
+from ..univariate import Line
 from .bijection import Bijection, RowMaps
 from .data_space import affine_rows
 
@@ -49,6 +50,19 @@ class Permutation(Bijection):
     def order(self) -> tuple[int, ...] | None:
         """None, unless nothing moves."""
         return () if self.indices == tuple(range(self.features)) else None
+
+    def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
+        """U itself, if nothing moves."""
+        return self.forward(u, context)[0], self._rows(u)
+
+    def inverse_rows(self, x: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
+        """X itself, if nothing moves."""
+        return self.inverse(x, context)[0], self._rows(x)
+
+    def _rows(self, like: Tensor) -> RowMaps:
+        if self.order is None:
+            raise TypeError("a permutation mixes coordinates: its rows are not univariate maps")
+        return RowMaps(Line(), like.new_empty(*like.shape, 0))
 
 
 @register

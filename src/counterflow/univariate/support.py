@@ -53,10 +53,11 @@ class Interval(Univariate):
         """Onto the line.
 
         Raises:
-            ValueError: x outside the interval, or on its ends if there is no margin.
+            ValueError: x outside the image of the line: the open interval, longer by the margin at both ends.
         """
-        inside = (x >= self.low) & (x <= self.high) if self.margin else (x > self.low) & (x < self.high)
-        _refuse(first_violation(x, inside), "[{}, {}]" if self.margin else "({}, {})", self.low, self.high)
+        overshoot = self.margin * self._stretch
+        low, high = self.low - overshoot, self.high + overshoot
+        _refuse(first_violation(x, (x > low) & (x < high)), "({}, {})", low, high)
         p = (x - self.low) / self._stretch + self.margin
         # 1 - p in the data's own terms: near the upper end 1 - p would lose every digit of a small distance to it.
         q = (self.high - x) / self._stretch + self.margin

@@ -76,6 +76,11 @@ def gather_bins(index: Tensor, x_knots: Tensor, y_knots: Tensor, knot_slopes: Te
     return Bins(index, x, y, width, height, at(knot_slopes, index), at(knot_slopes, right))
 
 
+def into_bin(t: Tensor) -> Tensor:
+    """The position in a bin, which rounding may have pushed past 0 or 1, back in it; the gradient is that of t."""
+    return t + (t.clamp(0, 1) - t).detach()
+
+
 def with_tails(point: Tensor, bound: float, value: Tensor, log_slope: Tensor) -> tuple[Tensor, Tensor]:
     """The spline inside the box, the identity outside it (and for NaN, which stays NaN)."""
     inside = point.abs() <= bound

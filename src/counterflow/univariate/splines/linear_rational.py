@@ -9,7 +9,7 @@ from torch import Tensor
 from ...shapes import RowParams, Scalars
 from ...spec import register
 from ..univariate import Univariate
-from .knots import Bins, check_spline, edges, gather_bins, locate, slopes, with_tails
+from .knots import Bins, check_spline, edges, gather_bins, into_bin, locate, slopes, with_tails
 
 
 class _Pieces(NamedTuple):
@@ -66,7 +66,7 @@ class LinearRational(Univariate):
         x_knots, y_knots, knot_slopes, lambdas = self._knots(params)
         b = gather_bins(locate(point, x_knots), x_knots, y_knots, knot_slopes)
         p = _pieces(b, lambdas)
-        t = ((point - b.x) / b.width).clamp(0, 1)
+        t = into_bin((point - b.x) / b.width)
         left = t <= p.lam
         numerator = torch.where(left, p.w_c * p.y_c * t, p.w_c * p.y_c * (1 - t) + p.w_b * b.height * (t - p.lam))
         y = b.y + numerator / _denominator(p, t, left)
@@ -84,7 +84,7 @@ class LinearRational(Univariate):
         # left: t = lam y / (y + w_c (y_c - y));  right: t = (up - lam down) / (up - down), both terms negated
         numerator = torch.where(left, p.lam * y, p.lam * down - up)
         denominator = torch.where(left, y + up, down - up)
-        t = (numerator / denominator).clamp(0, 1)
+        t = into_bin(numerator / denominator)
         u = b.x + t * b.width
         return with_tails(x, self.bound, u, -_log_slope(b, p, t, left))
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from ...shapes import RowParams, Scalars
 from ...spec import register
 from ..univariate import Univariate
-from .knots import Bins, check_spline, edges, gather_bins, locate, slopes, with_tails
+from .knots import Bins, check_spline, edges, gather_bins, into_bin, locate, slopes, with_tails
 
 
 @register
@@ -68,7 +68,7 @@ class RationalQuadratic(Univariate):
         # b^2 - 4ac is (slope x denominator x height)^2 > 0; rounding may still push a tiny one below zero.
         tiny = (bin_.height * bin_.height * self.min_slope * self.min_slope * 1e-6).detach()
         root = (b * b - 4 * a * c).clamp_min(tiny).sqrt()
-        t = (-2 * c / (b + root)).clamp(0, 1)
+        t = into_bin(-2 * c / (b + root))
         denominator = s + bend * t * (1 - t)
         u = bin_.x + t * bin_.width
         return with_tails(x, self.bound, u, -_log_slope(bin_, s, t, denominator))
