@@ -58,7 +58,7 @@ class _AffineForm(NamedTuple):
 def _affine_form(univariate: Univariate, params: Tensor) -> _AffineForm | None:
     """(loc, log scale) of a map that is affine whatever its parameters; None for the others."""
     if isinstance(univariate, Affine):
-        return _AffineForm(params[..., 0], univariate.scale(params[..., 1])[1])
+        return _AffineForm(params[..., 0], univariate.scale.log_scale(params[..., 1]))
     if isinstance(univariate, Additive):
         return _AffineForm(params[..., 0], torch.zeros_like(params[..., 0]))
     if isinstance(univariate, Inverted):

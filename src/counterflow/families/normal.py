@@ -32,8 +32,9 @@ class Normal(Family):
 
     def log_prob(self, x: Scalars, params: RowParams) -> Scalars:
         """-((x - mu) / sigma)^2 / 2 - log sigma - log(2 pi) / 2."""
-        sigma, log_sigma = self.scale(params[..., 1])
-        z = (x - params[..., 0]) / sigma
+        mu, a = params.unbind(-1)
+        log_sigma = self.scale.log_scale(a)
+        z = (x - mu) * torch.exp(-log_sigma)
         return -0.5 * z * z - log_sigma - _HALF_LOG_2PI
 
     def sample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
@@ -47,7 +48,7 @@ class Normal(Family):
 
     def entropy(self, params: RowParams) -> Scalars:
         """Log sigma + (1 + log 2 pi) / 2."""
-        return self.scale(params[..., 1])[1] + 0.5 + _HALF_LOG_2PI
+        return self.scale.log_scale(params[..., 1]) + 0.5 + _HALF_LOG_2PI
 
 
 @register
@@ -77,8 +78,8 @@ class NormalMixture(Family):
     def log_prob(self, x: Scalars, params: RowParams) -> Scalars:
         """Log-sum-exp over the components."""
         log_pi, mu, raw = self._split(params)
-        sigma, log_sigma = self.scale(raw)
-        z = (x[..., None] - mu) / sigma
+        log_sigma = self.scale.log_scale(raw)
+        z = (x[..., None] - mu) * torch.exp(-log_sigma)
         return torch.logsumexp(log_pi - 0.5 * z * z - log_sigma, -1) - _HALF_LOG_2PI
 
     def sample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:

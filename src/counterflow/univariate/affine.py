@@ -52,12 +52,14 @@ class Affine(Univariate):
 
     def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """mu + sigma u, and log sigma."""
-        sigma, log_sigma = self.scale(params[..., 1])
-        x = torch.addcmul(params[..., 0], sigma, u)
+        mu, a = params.unbind(-1)
+        sigma, log_sigma = self.scale(a)
+        x = torch.addcmul(mu, sigma, u)
         return x, log_sigma.expand_as(x)
 
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """(x - mu) / sigma, and -log sigma."""
-        sigma, log_sigma = self.scale(params[..., 1])
-        u = (x - params[..., 0]) / sigma
-        return u, -log_sigma.expand_as(u)
+        mu, a = params.unbind(-1)
+        log_slope = -self.scale.log_scale(a)
+        u = (x - mu) * log_slope.exp()
+        return u, log_slope.expand_as(u)

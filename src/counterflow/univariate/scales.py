@@ -12,11 +12,16 @@ from ..spec import register
 
 
 class Scale(ABC):
-    """A positive function of an unconstrained parameter a."""
+    """A positive function of an unconstrained parameter a, given by its logarithm."""
 
     @abstractmethod
+    def log_scale(self, a: Scalars) -> Scalars:
+        """Log sigma(a)."""
+
     def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
         """sigma(a), and log sigma(a)."""
+        log_scale = self.log_scale(a)
+        return log_scale.exp(), log_scale
 
 
 @register
@@ -35,10 +40,9 @@ class BoundedExp(Scale):
         if not self.bound > 0:
             raise ValueError(f"expected a positive bound on log sigma, got {self.bound}")
 
-    def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
-        """sigma(a), and log sigma(a)."""
-        log_scale = a / (1 + a.abs() / self.bound)
-        return log_scale.exp(), log_scale
+    def log_scale(self, a: Scalars) -> Scalars:
+        """A / (1 + |a| / bound)."""
+        return a / torch.rsub(a.abs(), 1, alpha=-1 / self.bound)  # rsub: 1 + |a| / bound in one operation
 
 
 @register
@@ -46,9 +50,9 @@ class BoundedExp(Scale):
 class Exp(Scale):
     """sigma = exp(a), unbounded: for parameters that are not a network's output."""
 
-    def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
-        """sigma(a), and log sigma(a)."""
-        return a.exp(), a
+    def log_scale(self, a: Scalars) -> Scalars:
+        """A itself."""
+        return a
 
 
 @register
@@ -62,10 +66,9 @@ class Softplus(Scale):
     minimum: float = 1e-3
     shift: float = 0.0
 
-    def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
-        """sigma(a), and log sigma(a)."""
-        scale = F.softplus(a + self.shift) + self.minimum
-        return scale, scale.log()
+    def log_scale(self, a: Scalars) -> Scalars:
+        """Log(softplus(a + shift) + minimum)."""
+        return torch.log(F.softplus(a + self.shift) + self.minimum)
 
 
 @register
@@ -79,10 +82,9 @@ class ShiftedSigmoid(Scale):
     shift: float = 2.0
     minimum: float = 1e-3
 
-    def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
-        """sigma(a), and log sigma(a)."""
-        scale = torch.sigmoid(a + self.shift) + self.minimum
-        return scale, scale.log()
+    def log_scale(self, a: Scalars) -> Scalars:
+        """Log(sigmoid(a + shift) + minimum)."""
+        return torch.log(torch.sigmoid(a + self.shift) + self.minimum)
 
 
 @register
@@ -100,7 +102,6 @@ class ClippedExp(Scale):
         if not self.low < self.high:
             raise ValueError(f"expected low < high, got {self.low} and {self.high}")
 
-    def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
-        """sigma(a), and log sigma(a)."""
-        log_scale = a.clamp(self.low, self.high)
-        return log_scale.exp(), log_scale
+    def log_scale(self, a: Scalars) -> Scalars:
+        """Clip(a, low, high)."""
+        return a.clamp(self.low, self.high)
