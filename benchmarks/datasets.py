@@ -86,7 +86,8 @@ def _bsds300(folder: Path) -> _Arrays:
 
     def preprocess(pixels: np.ndarray) -> np.ndarray:
         x = (pixels + noise.random(pixels.shape)) / 256
-        return (x - x.mean(axis=1, keepdims=True))[:, :-1]
+        centred: np.ndarray = x - x.mean(axis=1, keepdims=True)
+        return centred[:, :-1]
 
     with np.load(folder / "bsds300_patches8x8_uint8.npz") as arrays:
         train, validation, test = (preprocess(arrays[part]) for part in ("train", "val", "test"))

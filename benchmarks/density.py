@@ -144,28 +144,32 @@ def _score(module: nn.Module, x: Tensor) -> np.ndarray:
     return torch.cat([log_prob(part) for part in x.split(1024)]).double().numpy()
 
 
-def _time(name: str, rounds: int = 7) -> None:
-    """Seconds of one epoch of `fit` for each plain MAF, in turn: what else the machine does then hits all alike."""
+def _time(name: str, rounds: int = 7, updates: int = 150) -> None:
+    """Seconds per epoch of `fit` for each plain MAF, in turn: what else the machine does then hits all alike.
+
+    A round trains each library for whole epochs of at least `updates` updates together and counts what `fit` itself
+    counts, its steps: not what it does once, a data-dependent start for one.
+    """
     data = load(name)
     architecture, training = PLAIN[name]
     modules = {library: build(data.features, architecture) for library, build in LIBRARIES.items()}
-    updates = len(data.train) // training.batch_size
+    per_epoch = len(data.train) // training.batch_size
     seconds: dict[str, list[float]] = {library: [] for library in LIBRARIES}
     for turn in range(rounds + 1):
         for library, module in modules.items():
-            start = time.perf_counter()
-            cf.fit(
+            history = cf.fit(
                 module,
                 data.train,
-                epochs=1,
+                epochs=math.ceil(updates / per_epoch),
                 batch_size=training.batch_size,
                 learning_rate=training.learning_rate,
                 seed=turn,
                 progress=False,
             )
+            assert history.seconds_per_epoch is not None
             if turn > 0:  # the first is a warm-up
-                seconds[library].append(time.perf_counter() - start)
-    entry = {"updates": updates, "threads": torch.get_num_threads(), "rounds": rounds, "seconds": seconds}
+                seconds[library].append(history.seconds_per_epoch)
+    entry = {"updates": per_epoch, "threads": torch.get_num_threads(), "rounds": rounds, "seconds": seconds}
     _save_json(CELLS / f"speed-{name}.json", entry)
     print(name, {library: round(min(values), 3) for library, values in seconds.items()}, flush=True)
 

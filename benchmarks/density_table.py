@@ -83,8 +83,14 @@ def markdown(result: Mapping[str, Any], speed: Mapping[str, Any] | None, header:
         "\n## Paired differences on the same test rows, nats (positive: the first is better)\n",
         _differences(result),
     ]
+    parts += ["\n" + _verdict(result)]
     if speed:
-        parts += ["\n## Seconds per epoch\n", _speed_table(speed)]
+        parts += [
+            "\n## Seconds per epoch of `fit`, plain MAFs\n",
+            "The libraries in turn in one process on one thread, least and median over the rounds; other programs may "
+            "have run beside.\n",
+            _speed_table(speed),
+        ]
     return "\n".join(parts) + "\n"
 
 
@@ -122,6 +128,22 @@ def _differences(result: Mapping[str, Any]) -> str:
                 f"| {', '.join(format(v, '+.2f') for v in d['by_seed'])} |"
             )
     return "\n".join(lines)
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    """Where the plain MAF is worse by more than 2 s.e., and where the preset is better than all by more than 4."""
+    worse, better = [], []
+    for name, entry in result.items():
+        ratios = {pair: d["mean"] / d["se_rows"] for pair, d in entry["differences"].items()}
+        worse += [f"{name} ({pair})" for pair, r in ratios.items() if pair.startswith("counterflow") and r < -2]
+        preset = [r for pair, r in ratios.items() if pair.startswith("recommended")]
+        if preset and min(preset) > 4:
+            better.append(name)
+    return (
+        f"Counterflow's plain MAF is worse by more than 2 s.e. (rows) on: {', '.join(worse) or 'none'}. "
+        f"The recommended preset is better than every plain MAF by more than 4 s.e. (rows) on: "
+        f"{', '.join(better) or 'none'}."
+    )
 
 
 def _speed_table(speed: Mapping[str, Any]) -> str:

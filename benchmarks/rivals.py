@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 import counterflow as cf
@@ -48,7 +49,7 @@ class ZukoMAF(nn.Module):
         )
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self.flow().log_prob(x)
+        return self.flow().log_prob(x)  # type: ignore[no-any-return]
 
 
 class NflowsMAF(nn.Module):
@@ -76,7 +77,7 @@ class NflowsMAF(nn.Module):
         self.flow = Flow(CompositeTransform(transforms), StandardNormal([features]))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self.flow.log_prob(x)
+        return self.flow.log_prob(x)  # type: ignore[no-any-return]
 
 
 LIBRARIES: dict[str, Callable[[int, Architecture], nn.Module]] = {
@@ -97,5 +98,5 @@ class ParameterCount:
 def parameter_count(module: nn.Module) -> ParameterCount:
     """Count a module's weights; all three libraries keep a masked layer's mask in its buffer `mask`."""
     stored = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    masks = [part.mask for part in module.modules() if isinstance(getattr(part, "mask", None), Tensor)]
-    return ParameterCount(stored, stored - sum(int((mask == 0).sum()) for mask in masks))
+    masks = [mask for part in module.modules() if isinstance(mask := getattr(part, "mask", None), Tensor)]
+    return ParameterCount(stored, stored - sum(mask.numel() - int(torch.count_nonzero(mask)) for mask in masks))

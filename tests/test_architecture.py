@@ -17,7 +17,7 @@ SOURCE = REPOSITORY / "src" / PACKAGE
 LONGEST_FILE = 320
 
 LAYERS = (
-    ("spec", "shapes"),
+    ("spec", "shapes", "files"),
     ("densities", "families", "univariate", "conditioners"),
     ("bases", "solvers"),
     ("bijections",),

@@ -109,8 +109,16 @@ class Ensemble(Model):
                 _tie(listed[0], member)
 
     def encode(self, context: Tensor | None) -> Tensor | None:
-        """The context as it came: each member encodes for itself."""
+        """The context as it came, since each member encodes for itself; the first one says whether it fits."""
+        self._first().encode(context)
         return context
+
+    def initialise_(self, x: Vector, context: Context | None = None) -> None:
+        """The data-dependent start of every member that has one."""
+        for member in self.members:
+            start = getattr(member, "initialise_", None)
+            if start is not None:
+                start(x, context)
 
     def encoded_log_prob(self, x: Vector, context: Context | None) -> LogDensity:
         """Log-mean-exp over the members."""
@@ -119,10 +127,9 @@ class Ensemble(Model):
 
     def encoded_sample(self, sample_shape: Shape, context: Context | None, *, generator: Generator | None) -> Vector:
         """A member for each draw, uniformly at random, then a draw from it."""
-        first: Model = self.members[0]  # type: ignore[assignment]
-        encoded = first.encode(context)
+        encoded = self._first().encode(context)
         batch = torch.Size((*sample_shape, *(() if encoded is None else encoded.shape[:-1])))
-        device = next(first._tensors()).device
+        device = next(self.parameters()).device
         choice = torch.randint(len(self.members), batch, device=device, generator=generator)
         x: Tensor | None = None
         for k, member in enumerate(self.members):
@@ -136,6 +143,9 @@ class Ensemble(Model):
     ) -> tuple[Vector, LogDensity]:
         """Always refuses: the choice of a member has no pathwise gradient."""
         raise TypeError("an ensemble has no reparameterised draws: use sample")
+
+    def _first(self) -> Model:
+        return self.members[0]  # type: ignore[return-value]
 
 
 def _tie(source: nn.Module, target: nn.Module) -> None:

@@ -1,9 +1,7 @@
 """Checkpoints: a model as one safetensors file, its structure as JSON in the header. Nothing in it is ever executed."""
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .spec import SpecError, build, spec_of
+from .files import replacing
+from .spec import SpecError, build, foreign_paths, spec_of
 
 FORMAT = 1
 _KEY = "counterflow"
@@ -45,7 +44,9 @@ def save(path: str | os.PathLike[str], model: nn.Module, *, metadata: Mapping[st
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
     dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.get_default_dtype())
     header["dtype"] = str(dtype).removeprefix("torch.")
-    write_atomically(path, to_bytes(tensors, {_KEY: json.dumps(header)}))
+    content = to_bytes(tensors, {_KEY: json.dumps(header)})
+    with replacing(Path(path)) as partial:
+        partial.write_bytes(content)
 
 
 def load(
@@ -65,7 +66,7 @@ def load(
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: truncated, foreign, or written by a newer version.
-        SpecError: it holds a foreign module that was not given.
+        SpecError: it holds a foreign module that was not given, or none where one was.
     """
     header, tensors = _read(path)
     try:
@@ -75,10 +76,13 @@ def load(
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the model cannot be built: {error}") from error
-    model.to(getattr(torch, header["dtype"]))
+    surplus = set(modules or {}) - foreign_paths(header["spec"])
+    if surplus:
+        raise SpecError(f"{path}: this model has no foreign module at {sorted(surplus)}")
     try:
+        model.to(getattr(torch, header["dtype"]))
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path}: the weights do not fit the model: {error}") from error
     return model.to(device).eval()
 
@@ -91,27 +95,6 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: truncated, foreign, or written by a newer version.
     """
     return _read(path)[0]
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """The whole file or none: written beside its final name, flushed, and renamed."""
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: the folder {target.parent} does not exist")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)  # mkstemp makes private files
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -77,29 +77,28 @@ def detached(module: T) -> T:
         A copy of the module tree whose parameters are detached tensors.
 
     Raises:
-        TypeError: `module` is neither.
+        TypeError: `module` is neither, or was compiled.
 
     Cost: one Python object per submodule; no tensor is copied.
     """
     if isinstance(module, nn.Module):
-        return _constant_copy(module, {})  # type: ignore[return-value]
+        return _constant_copy(module)  # type: ignore[return-value]
     own: Any = getattr(module, "detached", None)
     if own is None:
         raise TypeError(f"a {type(module).__name__} has no parameters that can be held constant")
     return own()  # type: ignore[no-any-return]
 
 
-def _constant_copy(module: nn.Module, memo: dict[int, nn.Module]) -> nn.Module:
-    if id(module) in memo:
-        return memo[id(module)]
-    twin = copy.copy(module)  # a shallow copy shares these three dicts, so they are replaced, not edited
-    memo[id(module)] = twin
-    constants: dict[str, Tensor | None] = {
-        name: None if p is None else p.detach() for name, p in module._parameters.items()
-    }
-    twin.__dict__["_parameters"] = constants
-    twin.__dict__["_buffers"] = dict(module._buffers)
-    twin.__dict__["_modules"] = {
-        name: None if child is None else _constant_copy(child, memo) for name, child in module._modules.items()
-    }
-    return twin
+def _constant_copy(module: nn.Module) -> nn.Module:
+    """A deep copy in which every parameter is replaced by a detached alias, and every buffer by itself.
+
+    What a module keeps beside its tensors (tuples of degrees, frozen maps) is shared; only containers are copied, since
+    some modules (recurrent ones) keep lists of their parameters.
+    """
+    memo: dict[int, Any] = {id(p): p.detach() for p in module.parameters()}
+    memo |= {id(b): b for b in module.buffers()}
+    for part in module.modules():
+        if type(part).__name__ == "OptimizedModule":
+            raise TypeError("a compiled module keeps its own parameters: detach the module itself, then compile it")
+        memo |= {id(v): v for v in vars(part).values() if not isinstance(v, nn.Module | Tensor | dict | list | set)}
+    return copy.deepcopy(module, memo)

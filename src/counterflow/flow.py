@@ -59,10 +59,14 @@ class Flow(Model):
         return x, log_prob - log_det
 
     def initialise_(self, x: Vector, context: Context | None = None) -> None:
-        """Data-dependent start of the layers that have one (`ActNorm`), from rows of training data."""
+        """Data-dependent start of the layers that have one (`ActNorm`), and of a model as base, from training rows."""
         with torch.no_grad():
             self.check_event(x)
-            self.bijection.initialise_(x, self._bijection_context(self.encode(context)))
+            encoded = self.encode(context)
+            self.bijection.initialise_(x, self._bijection_context(encoded))
+            if isinstance(self.base, Model):
+                u, _ = self.bijection.inverse(x, self._bijection_context(encoded))
+                initialise_(self.base, u, self._base_context(encoded))
 
     def _draw(self, sample_shape: Shape, context: Tensor | None) -> tuple[Any, ...]:
         """Sample shape and context for the base: one that takes no context is asked for the full batch shape."""

@@ -2,13 +2,12 @@
 
 import itertools
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from .densities import Conditionals, detached
-from .shapes import Context, LogDensity, Shape, Vector, check_context, check_vector
+from .shapes import Context, LogDensity, Shape, Vector, as_shape, check_context, check_vector
 
 
 class Model(nn.Module, ABC):
@@ -52,7 +51,7 @@ class Model(nn.Module, ABC):
             ValueError: a negative size, or an ill-shaped, missing or surplus context.
         """
         with torch.no_grad():
-            return self.encoded_sample(_as_shape(sample_shape), self.encode(context), generator=generator)
+            return self.encoded_sample(as_shape(sample_shape), self.encode(context), generator=generator)
 
     def rsample_and_log_prob(
         self,
@@ -66,7 +65,7 @@ class Model(nn.Module, ABC):
         Raises:
             TypeError: the model has no reparameterised draws.
         """
-        return self.encoded_rsample_and_log_prob(_as_shape(sample_shape), self.encode(context), generator=generator)
+        return self.encoded_rsample_and_log_prob(as_shape(sample_shape), self.encode(context), generator=generator)
 
     def conditionals(self, x: Vector, context: Context | None = None) -> Conditionals:
         """The laws p(x_i | x_<i, c) of all rows, batch shape (*B, D).
@@ -79,7 +78,7 @@ class Model(nn.Module, ABC):
 
     def given(self, context: Context) -> "Given":
         """p(. | c): encodes once, and keeps every capability of the model. A value for one step, not to be stored."""
-        return Given(self, self.encode(context))
+        return Given(self, context, self.encode(context))
 
     @abstractmethod
     def encoded_log_prob(self, x: Vector, context: Context | None) -> LogDensity:
@@ -97,37 +96,43 @@ class Model(nn.Module, ABC):
 
     def encoded_conditionals(self, x: Vector, context: Context | None) -> Conditionals:
         """The laws of all rows, with an encoded context."""
-        raise TypeError(f"a {type(self).__name__} has no known conditionals; as_autoregressive(flow) may give them")
+        raise TypeError(f"{type(self).__name__} has no conditionals here; as_autoregressive(flow) has those of a flow")
 
     def encoded_rsample_and_conditionals(
         self, sample_shape: Shape, context: Context | None, *, generator: Generator | None
     ) -> tuple[Vector, Conditionals]:
         """Draws and the laws that drew them, with an encoded context."""
-        raise TypeError(f"a {type(self).__name__} has no known conditionals; as_autoregressive(flow) may give them")
+        raise TypeError(f"{type(self).__name__} has no conditionals here; as_autoregressive(flow) has those of a flow")
 
     def encode(self, context: Tensor | None) -> Tensor | None:
         """The context as the density sees it, checked.
 
         Raises:
+            TypeError: not a tensor, or not in the model's precision.
             ValueError: missing, surplus or ill-shaped.
         """
         if context is not None and self.context_encoder is not None:
             context = self.context_encoder(context)
         check_context(context, self.context_features)
+        if context is not None and context.dtype != self._dtype(context.dtype):
+            raise TypeError(f"the model computes in {self._dtype(context.dtype)}, and its context is {context.dtype}")
         return context
 
     def check_event(self, x: Tensor) -> None:
         """Refuse an x of the wrong shape or precision."""
         check_vector(x, self.features, "x")
-        expected = next((t.dtype for t in self._tensors() if t.is_floating_point()), x.dtype)
+        expected = self._dtype(x.dtype)
         if x.dtype != expected:
             raise TypeError(
                 f"the model computes in {expected} and x is {x.dtype}: convert one of them, "
                 f"x.to({expected}) or model.to({x.dtype})"
             )
 
-    def _tensors(self) -> itertools.chain[Tensor]:
-        return itertools.chain(self.parameters(), self.buffers())
+    def _dtype(self, default: torch.dtype) -> torch.dtype:
+        """The precision that the density computes in; an encoder may have its own."""
+        parts = [part for name, part in self.named_children() if name != "context_encoder"]
+        tensors = itertools.chain.from_iterable(itertools.chain(p.parameters(), p.buffers()) for p in parts)
+        return next((t.dtype for t in tensors if t.is_floating_point()), default)
 
 
 class Given:
@@ -135,11 +140,14 @@ class Given:
 
     Args:
         model: The conditional density.
-        encoded: The context as the model's `encode` returned it.
+        context: What the user conditions on.
+        encoded: The same as the model's `encode` returned it.
+
+    Cost: the encoder has run once; the methods cost what the model's do.
     """
 
-    def __init__(self, model: Model, encoded: Tensor | None) -> None:
-        self.model, self.encoded = model, encoded
+    def __init__(self, model: Model, context: Tensor | None, encoded: Tensor | None) -> None:
+        self.model, self.context, self.encoded = model, context, encoded
         self.features = model.features
 
     def log_prob(self, x: Vector, /) -> LogDensity:
@@ -150,13 +158,13 @@ class Given:
     def sample(self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None) -> Vector:
         """Draws without gradient, (*sample_shape, *batch of context, D)."""
         with torch.no_grad():
-            return self.model.encoded_sample(_as_shape(sample_shape), self.encoded, generator=generator)
+            return self.model.encoded_sample(as_shape(sample_shape), self.encoded, generator=generator)
 
     def rsample_and_log_prob(
         self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None
     ) -> tuple[Vector, LogDensity]:
         """Reparameterised draws and their log density."""
-        return self.model.encoded_rsample_and_log_prob(_as_shape(sample_shape), self.encoded, generator=generator)
+        return self.model.encoded_rsample_and_log_prob(as_shape(sample_shape), self.encoded, generator=generator)
 
     def conditionals(self, x: Vector, /) -> Conditionals:
         """p(x_i | x_<i, c)."""
@@ -167,16 +175,10 @@ class Given:
         self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None
     ) -> tuple[Vector, Conditionals]:
         """Draws, and the laws that drew them."""
-        shape = _as_shape(sample_shape)
+        shape = as_shape(sample_shape)
         return self.model.encoded_rsample_and_conditionals(shape, self.encoded, generator=generator)
 
     def detached(self) -> "Given":
-        """The same density with constant parameters, the encoder's included."""
-        return Given(detached(self.model), None if self.encoded is None else self.encoded.detach())
-
-
-def _as_shape(sample_shape: Any) -> torch.Size:
-    shape = torch.Size((sample_shape,) if isinstance(sample_shape, int) else sample_shape)
-    if any(size < 0 for size in shape):
-        raise ValueError(f"expected sizes of 0 or more to sample, got {tuple(shape)}")
-    return shape
+        """The same density with constant parameters, the encoder's included; gradients still reach the context."""
+        model = detached(self.model)
+        return Given(model, self.context, self.encoded if model.context_encoder is None else model.encode(self.context))

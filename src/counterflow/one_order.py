@@ -12,8 +12,8 @@ from .densities import Conditionals
 from .families import Laws, Normal
 from .flow import Flow
 from .model import Given, Model
-from .shapes import Context, LogDensity, Scalars, Shape, Vector
-from .univariate import Additive, Affine, Composed, Exp, Inverted, Univariate
+from .shapes import Context, LogDensity, Scalars, Shape, Vector, as_shape
+from .univariate import Additive, Affine, Composed, Exp, Inverted, Line, Univariate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,18 +55,24 @@ class _AffineForm(NamedTuple):
     log_scale: Tensor
 
 
+def _identity(params: Tensor) -> _AffineForm:
+    return _AffineForm(params.new_zeros(params.shape[:-1]), params.new_zeros(params.shape[:-1]))
+
+
 def _affine_form(univariate: Univariate, params: Tensor) -> _AffineForm | None:
     """(loc, log scale) of a map that is affine whatever its parameters; None for the others."""
     if isinstance(univariate, Affine):
         return _AffineForm(params[..., 0], univariate.scale.log_scale(params[..., 1]))
     if isinstance(univariate, Additive):
         return _AffineForm(params[..., 0], torch.zeros_like(params[..., 0]))
+    if isinstance(univariate, Line):
+        return _identity(params)
     if isinstance(univariate, Inverted):
         inner = _affine_form(univariate.univariate, params)
         return None if inner is None else _AffineForm(-inner.loc * torch.exp(-inner.log_scale), -inner.log_scale)
     if not isinstance(univariate, Composed):
         return None
-    loc, log_scale = torch.zeros_like(params[..., 0]), torch.zeros_like(params[..., 0])
+    loc, log_scale = _identity(params)
     for part, own in zip(univariate.parts, params.split([p.num_params for p in univariate.parts], -1), strict=True):
         step = _affine_form(part, own)
         if step is None:
@@ -102,10 +108,10 @@ class OneOrder(Model):
         return self.flow.encoded_rsample_and_log_prob(sample_shape, context, generator=generator)
 
     def rsample_and_conditionals(
-        self, sample_shape: Shape = (), context: Context | None = None, *, generator: Generator | None = None
+        self, sample_shape: int | Shape = (), context: Context | None = None, *, generator: Generator | None = None
     ) -> tuple[Vector, Conditionals]:
         """x ~ q, and the laws q(x_i | x_<i) that drew it, from one pass."""
-        shape = torch.Size(sample_shape)
+        shape = as_shape(sample_shape)
         return self.encoded_rsample_and_conditionals(shape, self.encode(context), generator=generator)
 
     def encoded_conditionals(self, x: Vector, context: Context | None) -> Conditionals:
@@ -157,7 +163,7 @@ def as_autoregressive(flow: Flow | Given) -> OneOrder | Given:
             raise TypeError(f"expected a flow given a context, got a {type(model).__name__}")
         inner = as_autoregressive(model)
         assert isinstance(inner, OneOrder)
-        return Given(inner, flow.encoded)
+        return Given(inner, flow.context, flow.encoded)
     if not isinstance(flow.base, FactorisedBase):
         raise TypeError(f"the base, a {type(flow.base).__name__}, has no independent coordinates of known law")
     shared: tuple[int, ...] | None = None

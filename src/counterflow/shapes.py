@@ -4,6 +4,8 @@ The letters are those of docs/conventions.md: D features, M context features, P 
 Leading axes are free ("..."), because x and context broadcast against each other.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -83,3 +85,15 @@ def first_violation(x: Tensor, allowed: Tensor) -> float | None:
         return float(x.expand_as(wrong)[wrong][0]) if bool(wrong.any()) else None
     except RuntimeError:  # under torch.func.vmap no value is known
         return None
+
+
+def as_shape(sample_shape: Any) -> torch.Size:
+    """A sample shape as given by people: n means (n,).
+
+    Raises:
+        ValueError: a negative size.
+    """
+    shape = torch.Size((sample_shape,) if isinstance(sample_shape, int) else sample_shape)
+    if any(size < 0 for size in shape):
+        raise ValueError(f"expected sizes of 0 or more to sample, got {tuple(shape)}")
+    return shape

@@ -7,6 +7,7 @@ Modules that are not ours (a user's context encoder, say) are written as a named
 
 import inspect
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -56,29 +57,43 @@ def build(spec: Spec, modules: Mapping[str, nn.Module] | None = None) -> Any:
     return _decode(spec, "", dict(modules or {}), {})
 
 
+def foreign_paths(spec: Spec) -> set[str]:
+    """Where a spec has holes that the loader must fill."""
+    if isinstance(spec, list):
+        return set().union(*map(foreign_paths, spec))
+    if not isinstance(spec, dict):
+        return set()
+    return {spec["foreign"]} if "foreign" in spec else set().union(*map(foreign_paths, spec.values()))
+
+
 def _activation_class(name: str) -> type[nn.Module] | None:
     cls = getattr(nn.modules.activation, name, None) if name in nn.modules.activation.__all__ else None
     return cls if isinstance(cls, type) and issubclass(cls, nn.Module) else None
 
 
 def _arguments(value: Any, path: str, seen: dict[int, str]) -> dict[str, Spec]:
+    """The constructor's arguments, by the attributes of the same names."""
     arguments = {}
-    for parameter in inspect.signature(type(value)).parameters.values():
-        name = parameter.name
-        catch_all = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)  # nn.Tanh uses neither
-        if catch_all or name in ("inplace", "device", "dtype"):
-            continue
-        if not hasattr(value, name):
+    for name, parameter in inspect.signature(type(value)).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or not hasattr(value, name):
             raise SpecError(f"{type(value).__name__} does not keep its constructor argument {name!r} as an attribute")
         arguments[name] = _encode(getattr(value, name), f"{path}.{name}".lstrip("."), seen)
     return arguments
 
 
+def _torch_arguments(value: nn.Module) -> dict[str, Spec]:
+    """The arguments of an activation of torch: those it keeps; the others, like `inplace`, leave the function alone."""
+    kept = inspect.signature(type(value)).parameters.keys() - {"inplace", "device", "dtype"}
+    return {name: _encode(getattr(value, name), name, {}) for name in sorted(kept) if hasattr(value, name)}
+
+
 def _encode(value: Any, path: str, seen: dict[int, str]) -> Spec:
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, numbers.Integral):  # NumPy's too
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
     if isinstance(value, list | tuple | nn.ModuleList):
         return [_encode(item, f"{path}.{i}".lstrip("."), seen) for i, item in enumerate(value)]
     cls = type(value)
@@ -89,7 +104,7 @@ def _encode(value: Any, path: str, seen: dict[int, str]) -> Spec:
     if _REGISTRY.get(cls.__name__) is cls:
         return {"type": cls.__name__, "arguments": _arguments(value, path, seen)}
     if _activation_class(cls.__name__) is cls and not list(value.parameters()):
-        return {"torch.nn": cls.__name__, "arguments": _arguments(value, path, seen)}
+        return {"torch.nn": cls.__name__, "arguments": _torch_arguments(value)}
     if isinstance(value, nn.Module):
         return {"foreign": path, "class": f"{cls.__module__}.{cls.__qualname__}"}
     raise SpecError(f"{path or 'the object'}: a {cls.__name__} cannot be written as a spec; register its class")

@@ -160,7 +160,7 @@ def test_an_array_of_an_archive_can_be_chosen(run: Runner) -> None:
 @pytest.mark.parametrize("preset", list(Preset))
 @pytest.mark.parametrize("features", [1, 3])
 def test_every_preset_scores_and_samples(preset: Preset, features: int) -> None:
-    model = make_model(preset, features, 100).eval()
+    model = make_model(preset, features).eval()
     x = model.sample(5)
     assert x.shape == (5, features)
     assert torch.isfinite(model.log_prob(x)).all()

@@ -250,7 +250,7 @@ DENSITIES: dict[str, Entry] = {
     "models.realnvp": entry(small(models.realnvp), SOFT),
     "models.nsf": entry(small(models.nsf, univariate=U.RationalQuadratic(bins=4)), SOFT),
     "models.nsf_coupling": entry(small(models.nsf_coupling, univariate=U.RationalQuadratic(bins=4)), SOFT),
-    "models.recommended": entry(lambda d, m: models.recommended(d, m, rows=1000), SCORES, features=(1, 2, 3, 4)),
+    "models.recommended": entry(lambda d, m: models.recommended(d, m), SCORES, features=(1, 2, 3, 4)),
 }
 
 TABLE: dict[str, dict[str, Entry]] = {

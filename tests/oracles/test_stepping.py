@@ -25,6 +25,7 @@ class Counting(nn.Module):
 def test_stepper_evaluates_every_unit_once(context_features: int) -> None:
     counting = Counting()
     net = cf.MaskedMLP(6, 2, (20, 30), context_features, activation=counting)
+    counting.units = 0  # the constructor probes the activation
     context = torch.zeros(context_features) if context_features else None
     with torch.no_grad():
         stepper = net.stepper((), context)
@@ -37,6 +38,7 @@ def test_stepper_evaluates_every_unit_once(context_features: int) -> None:
 def test_repeated_pass_evaluates_every_unit_d_times() -> None:
     counting = Counting()
     net = cf.MaskedMLP(6, 2, (20, 30), activation=counting)
+    counting.units = 0  # the constructor probes the activation
     stepper = RepeatedPass(net, ())
     for _ in range(6):
         stepper.params()

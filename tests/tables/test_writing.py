@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterflow.tables import open_table, read_table, replacing, write_table
+from counterflow.files import replacing
+from counterflow.tables import open_table, read_table, write_table
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 

@@ -1,12 +1,13 @@
 """A loss or gradient that is not finite stops the run before it reaches the parameters."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from counterflow.training import Rows, TrainingDiverged, fit
+from counterflow.training import Constant, Rows, TrainingDiverged, fit
 from counterflow.training.state import read_state
 from training.toys import DiagonalNormal, normal_rows
 
@@ -43,7 +44,10 @@ def test_the_message_names_the_step_and_the_bad_row() -> None:
     with pytest.raises(TrainingDiverged, match="log density not finite for rows 17") as caught:
         fit(density, rows_with_a_bad_one(17), epochs=1, batch_size=8)
     assert caught.value.rows == [17]
-    assert f"in step {caught.value.step + 1}: the loss is nan" in str(caught.value)
+    error = caught.value
+    assert error.epoch == 1
+    assert error.batch == error.step + 1
+    assert f"in step {error.step + 1} (batch {error.batch} of 5 of epoch 1): the loss is nan" in str(error)
     assert all(bool(torch.isfinite(parameter).all()) for parameter in density.parameters())
 
 
@@ -68,8 +72,56 @@ def test_the_message_names_the_parameter_whose_gradient_is_not_finite() -> None:
     with pytest.raises(TrainingDiverged, match="gradient not finite in second") as caught:
         fit(module, normal_rows(10, 2), steps=1, batch_size=10)
     assert caught.value.parameters == ["second"]
+    assert caught.value.groups == [0]
     assert module.first.item() == 1.0
     assert module.second.item() == 0.0
+
+
+def test_the_message_names_the_batch_within_its_epoch() -> None:
+    def loss(module: DiagonalNormal, batch: Rows) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return -module.log_prob(batch.x).mean() * (float("nan") if calls == 8 else 1.0)
+
+    calls = 0
+    with pytest.raises(TrainingDiverged, match=r"in step 8 \(batch 3 of 5 of epoch 2\): the loss is nan") as caught:
+        fit(DiagonalNormal(2), normal_rows(40, 2), loss=loss, epochs=3, batch_size=8)
+    assert (caught.value.step, caught.value.epoch, caught.value.batch) == (7, 2, 3)
+
+
+def test_a_step_driven_run_has_a_step_but_no_batch_to_name() -> None:
+    with pytest.raises(TrainingDiverged, match="in step 1: the loss is nan") as caught:
+        fit(DiagonalNormal(2), loss=lambda module, batch: module.mean.sum() * float("nan"), steps=3)
+    assert (caught.value.epoch, caught.value.batch, caught.value.rows) == (None, None, [])
+
+
+def test_the_message_names_the_parameter_group_and_its_learning_rate() -> None:
+    def make(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        first, second = parameters
+        return torch.optim.SGD([{"params": [first], "lr": 0.5}, {"params": [second], "lr": 0.25}])
+
+    expected = r"gradient not finite in second \(parameter group 1, learning rate 0\.125\)"
+    with pytest.raises(TrainingDiverged, match=expected) as caught:
+        fit(TwoParts(), normal_rows(10, 2), steps=1, batch_size=10, optimiser=make, schedule=Constant(warmup_steps=1))
+    assert (caught.value.parameters, caught.value.groups) == (["second"], [1])
+
+
+def test_a_parameter_that_the_optimiser_was_not_given_is_named_as_such() -> None:
+    def make(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters[:1], lr=0.5)
+
+    expected = r"gradient not finite in second \(in no parameter group of the optimiser\)"
+    with pytest.raises(TrainingDiverged, match=expected) as caught:
+        fit(TwoParts(), normal_rows(10, 2), steps=1, batch_size=10, optimiser=make)
+    assert caught.value.groups == []
+
+
+def test_a_norm_that_overflows_names_the_largest_gradient() -> None:
+    def loss(module: DiagonalNormal, batch: None) -> Tensor:
+        return 1e30 * module.log_scale.sum() + module.mean.sum()
+
+    with pytest.raises(TrainingDiverged, match=r"norm overflows, the largest is that of log_scale \(parameter group 0"):
+        fit(DiagonalNormal(2, dtype=torch.float32), loss=loss, steps=1)
 
 
 def test_the_last_good_checkpoint_is_kept(tmp_path: Path) -> None:

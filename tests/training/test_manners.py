@@ -48,6 +48,32 @@ def test_training_runs_in_train_mode_and_validation_in_eval_mode_without_gradien
     assert seen == {(8, True, True), (10, False, False)}
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_loss_sees_the_rows_in_the_precision_of_the_parameters_and_unrounded(dtype: torch.dtype) -> None:
+    def loss(module: DiagonalNormal, batch: Rows) -> Tensor:
+        seen.append(batch.x)
+        value = negative_log_likelihood(module, batch)
+        precisions.add(value.dtype)
+        return value
+
+    seen: list[Tensor] = []
+    precisions: set[torch.dtype] = set()
+    x = normal_rows(8, 2).to(dtype)
+    fit(DiagonalNormal(2, dtype=dtype), x, loss=loss, validation=x, epochs=1, batch_size=8)
+    training, held_out = seen
+    assert torch.equal(training.sort(0).values, x.sort(0).values)
+    assert torch.equal(held_out, x)
+    assert precisions == {training.dtype} == {dtype}
+
+
+def test_a_precision_that_a_launcher_asks_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``fabric run --precision`` reaches Fabric through the environment, past the arguments of ``fit``."""
+    monkeypatch.setenv("LT_CLI_USED", "1")
+    monkeypatch.setenv("LT_PRECISION", "bf16-mixed")
+    with pytest.raises(ValueError, match="precision=bf16-mixed"):
+        fit(DiagonalNormal(2), normal_rows(40, 2), epochs=1)
+
+
 def test_the_global_random_stream_is_left_alone() -> None:
     before = torch.get_rng_state()
     fit(DiagonalNormal(2), normal_rows(40, 2), epochs=2, batch_size=8, validation=0.25)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,10 @@ class PressCtrlC:
             if self.left == 0:
                 os.kill(os.getpid(), signal.SIGINT)
         return negative_log_likelihood(module, batch)
+
+
+def another(module: nn.Module, batch: Rows) -> Tensor:
+    return 2 * negative_log_likelihood(module, batch)
 
 
 def network() -> NoisyNetwork:
@@ -91,24 +97,24 @@ def test_a_run_interrupted_twice_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_step_driven_run_resumes_bit_for_bit(tmp_path: Path) -> None:
-    calls = 0
-
     def loss(module: DiagonalNormal, batch: None) -> Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == 23:
+        nonlocal left
+        left -= 1
+        if left == 0:
             os.kill(os.getpid(), signal.SIGINT)
         return reverse_kl_to_normal(module, batch)
 
+    left = 0
     torch.manual_seed(4)
     whole = DiagonalNormal(2)
-    expected = fit(whole, loss=reverse_kl_to_normal, steps=50)
+    expected = fit(whole, loss=loss, steps=50)
+    left = 23
     torch.manual_seed(4)
     path = tmp_path / "state.safetensors"
     with pytest.raises(TrainingInterrupted):
         fit(DiagonalNormal(2), loss=loss, steps=50, checkpoint=path)
     resumed = DiagonalNormal(2)
-    assert fit(resumed, loss=reverse_kl_to_normal, steps=50, checkpoint=path, resume=True) == expected
+    assert fit(resumed, loss=loss, steps=50, checkpoint=path, resume=True) == expected
     assert_equal_modules(resumed, whole)
 
 
@@ -185,6 +191,23 @@ def test_ctrl_c_works_as_before_after_a_run() -> None:
         ("schedule", {"schedule": Plateau(patience=2)}),
         ("steps", {"epochs": 7}),
         ("clip", {"clip": 1.0}),
+        ("learning_rate 0.01, this one has 0.02", {"learning_rate": 0.02}),
+        (
+            "weight_decay 0.0001 in group 0 and 0.0 in group 1, this one has 0.5 in group 0 and 0.0 in group 1",
+            {"weight_decay": 0.5},
+        ),
+        (
+            "optimiser torch.optim.adamw.AdamW, this one has torch.optim.sgd.SGD",
+            {"optimiser": partial(torch.optim.SGD, lr=0.01), "learning_rate": None},
+        ),
+        (
+            r"loss counterflow.training.objective.negative_log_likelihood, this one has .*test_resume.another",
+            {"loss": another},
+        ),
+        ("patience", {"patience": 50}),
+        ("average", {"average": ExponentialAverage(0.8)}),
+        ("validate_every", {"validate_every": 3}),
+        ("validation_batch_size", {"validation_batch_size": 7}),
     ],
 )
 def test_resuming_with_other_settings_names_the_one_that_differs(
@@ -193,8 +216,61 @@ def test_resuming_with_other_settings_names_the_one_that_differs(
     path = tmp_path / "state.safetensors"
     fit(network(), weighted_rows(), checkpoint=path, **SETTINGS)
     expected = "training data" if name == "seed" else name  # another seed holds out other rows
-    with pytest.raises(ValueError, match=f"written by a run with {expected} "):
+    with pytest.raises(ValueError, match=f"written by a run with {expected}[ ;]"):
         fit(network(), weighted_rows(), checkpoint=path, resume=True, **{**SETTINGS, **change})
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("betas", {"betas": (0.8, 0.999)}), ("eps", {"eps": 1e-6}), ("amsgrad", {"amsgrad": True})],
+)
+def test_resuming_with_another_hyperparameter_of_the_callers_optimiser_names_it(
+    name: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "learning_rate": None, "checkpoint": tmp_path / "state.safetensors"}
+    fit(network(), weighted_rows(), optimiser=partial(torch.optim.Adam, lr=0.01), **settings)
+    with pytest.raises(ValueError, match=f"written by a run with {name} "):
+        fit(
+            network(),
+            weighted_rows(),
+            optimiser=partial(torch.optim.Adam, lr=0.01, **change),
+            resume=True,
+            **settings,
+        )
+
+
+def test_resuming_with_other_parameter_groups_is_refused(tmp_path: Path) -> None:
+    def reversed_sgd(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters[::-1], lr=0.01)
+
+    settings = {**SETTINGS, "learning_rate": None, "checkpoint": tmp_path / "state.safetensors"}
+    fit(network(), weighted_rows(), optimiser=partial(torch.optim.SGD, lr=0.01), **settings)
+    with pytest.raises(ValueError, match="written by a run with optimiser's parameters 8 tensors"):
+        fit(network(), weighted_rows(), optimiser=reversed_sgd, resume=True, **settings)
+
+
+def test_resuming_in_another_precision_is_refused(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"steps": 2, "checkpoint": tmp_path / "state.safetensors"}
+    fit(DiagonalNormal(2), normal_rows(20, 2).float(), **settings)
+    with pytest.raises(ValueError, match=r"DiagonalNormal of 4 parameters in float64 .*this one has .* in float32"):
+        fit(DiagonalNormal(2, dtype=torch.float32), normal_rows(20, 2).float(), resume=True, **settings)
+
+
+def test_a_schedule_without_a_representation_of_its_own_can_be_resumed(tmp_path: Path) -> None:
+    """The default representation holds an address, which another process has elsewhere."""
+
+    class Half:
+        def at_step(self, step: int, steps: int, /) -> float:
+            return 0.5
+
+        def after(self, validations: Sequence[float], /) -> float:
+            return 1.0
+
+    settings: dict[str, Any] = {"steps": 2, "checkpoint": tmp_path / "state.safetensors"}
+    history = fit(DiagonalNormal(2), normal_rows(20, 2), schedule=Half(), **settings)
+    kept = [Half() for _ in range(3)]  # so that the next one has another address
+    assert fit(DiagonalNormal(2), normal_rows(20, 2), schedule=Half(), resume=True, **settings) == history
+    assert len(kept) == 3
 
 
 def test_resuming_with_other_data_or_another_module_is_refused(tmp_path: Path) -> None:

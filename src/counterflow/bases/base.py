@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
-from ..shapes import Context, LogDensity, Shape, Vector, broadcast_batch, check_vector
+from ..shapes import Context, LogDensity, Shape, Vector, as_shape, broadcast_batch, check_vector
 
 
 class Base(nn.Module, ABC):
@@ -29,7 +29,7 @@ class Base(nn.Module, ABC):
 
     @abstractmethod
     def rsample_and_log_prob(
-        self, sample_shape: Shape = (), context: Context | None = None, *, generator: Generator | None = None
+        self, sample_shape: int | Shape = (), context: Context | None = None, *, generator: Generator | None = None
     ) -> tuple[Vector, LogDensity]:
         """Reparameterised draws and their log density.
 
@@ -38,15 +38,15 @@ class Base(nn.Module, ABC):
         """
 
     def sample(
-        self, sample_shape: Shape = (), context: Context | None = None, *, generator: Generator | None = None
+        self, sample_shape: int | Shape = (), context: Context | None = None, *, generator: Generator | None = None
     ) -> Vector:
         """Draws without gradient, (*sample, *batch of context, D)."""
         with torch.no_grad():
             return self.rsample_and_log_prob(sample_shape, context, generator=generator)[0]
 
-    def _shape(self, sample_shape: Shape, context: Tensor | None) -> torch.Size:
+    def _shape(self, sample_shape: int | Shape, context: Tensor | None) -> torch.Size:
         batch = () if context is None else context.shape[:-1]
-        return torch.Size((*sample_shape, *batch, self.features))
+        return torch.Size((*as_shape(sample_shape), *batch, self.features))
 
 
 class FactorisedBase(Base):
@@ -79,7 +79,7 @@ class FactorisedBase(Base):
         return self.log_prob_rows(u).sum(-1)
 
     def rsample_and_log_prob(
-        self, sample_shape: Shape = (), context: Context | None = None, *, generator: Generator | None = None
+        self, sample_shape: int | Shape = (), context: Context | None = None, *, generator: Generator | None = None
     ) -> tuple[Vector, LogDensity]:
         """u, and sum_i log p(u_i)."""
         u = self.rsample_rows(self._shape(sample_shape, context), generator=generator)

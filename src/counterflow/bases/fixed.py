@@ -19,7 +19,7 @@ class StandardNormal(FactorisedBase):
 
     def log_prob_rows(self, u: Vector) -> Vector:
         """-u^2 / 2 - log(2 pi) / 2."""
-        return -0.5 * u * u - _HALF_LOG_2PI
+        return torch.addcmul(u.new_full((), -_HALF_LOG_2PI), u, u, value=-0.5)
 
     def rsample_rows(self, shape: torch.Size, *, generator: Generator | None = None) -> Vector:
         """Standard normal noise."""
@@ -74,7 +74,7 @@ class Uniform(FactorisedBase):
         return torch.where(inside, level, torch.where(u.isnan(), u, torch.full_like(u, -math.inf)))
 
     def rsample_rows(self, shape: torch.Size, *, generator: Generator | None = None) -> Vector:
-        """Low + (high - low) v of uniform v."""
+        """low + (high - low) v of uniform v."""
         return self.low + (self.high - self.low) * draw_uniform(shape, self.anchor, generator)
 
     def entropy_rows(self) -> Vector:

@@ -28,12 +28,12 @@ class DiagonalNormal(FactorisedBase):
         return -0.5 * z * z - self.log_scale - _HALF_LOG_2PI
 
     def rsample_rows(self, shape: torch.Size, *, generator: Generator | None = None) -> Vector:
-        """Loc + scale times standard normal noise."""
+        """loc + scale times standard normal noise."""
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device, generator=generator)
         return self.loc + self.log_scale.exp() * noise
 
     def entropy_rows(self) -> Vector:
-        """Log scale + (1 + log 2 pi) / 2."""
+        """log scale + (1 + log 2 pi) / 2."""
         return self.log_scale + 0.5 + _HALF_LOG_2PI
 
 
@@ -46,7 +46,7 @@ class StudentT(FactorisedBase):
 
     nu = minimum + softplus(raw), one per coordinate. A draw is z sqrt(nu / (2 g)) with z normal and g ~ Gamma(nu / 2),
     whose gradient in nu is implicit (`torch._standard_gamma`). That sampler takes no generator of its own: given a
-    generator, draws are made on a forked stream seeded from it, so the global stream is left untouched.
+    generator, draws are made on the global stream seeded from it, which is then put back as it was.
 
     Args:
         features: D.
@@ -87,10 +87,15 @@ def _standard_gamma(concentration: Tensor, generator: Generator | None) -> Tenso
     if generator is None:
         return torch._standard_gamma(concentration)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    devices = [concentration.device] if concentration.is_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    device = concentration.device
+    # Only the stream that will be drawn from is seeded, and put back.
+    stream = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+    before = stream.get_state()
+    try:
+        stream.manual_seed(seed)
         return torch._standard_gamma(concentration)
+    finally:
+        stream.set_state(before)
 
 
 @register
@@ -122,13 +127,13 @@ class NormalMixtureBase(Base):
         return torch.logsumexp(self.logits.log_softmax(-1) + rows.sum(-1), -1)
 
     def rsample_and_log_prob(
-        self, sample_shape: Shape = (), context: Context | None = None, *, generator: Generator | None = None
+        self, sample_shape: int | Shape = (), context: Context | None = None, *, generator: Generator | None = None
     ) -> tuple[Vector, LogDensity]:
         """Always refuses: the choice of a component has no pathwise gradient."""
         raise TypeError("a mixture has no reparameterised draws: use sample, or train it by forward KL")
 
     def sample(
-        self, sample_shape: Shape = (), context: Context | None = None, *, generator: Generator | None = None
+        self, sample_shape: int | Shape = (), context: Context | None = None, *, generator: Generator | None = None
     ) -> Vector:
         """A component by its weight, then a normal draw from it."""
         shape = self._shape(sample_shape, context)

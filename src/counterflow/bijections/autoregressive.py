@@ -57,12 +57,12 @@ class Autoregressive(Bijection):
         return self.conditioner.order
 
     def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """X, and the maps tau(.; params_i)."""
+        """x, and the maps tau(.; params_i)."""
         self.check(u, "u", context)
         params = self.conditioner(u, context)
         return self.univariate.forward(u, params)[0], RowMaps(self.univariate, params)
 
     def inverse_rows(self, x: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """U, and the maps tau(.; params_i): the inverse, and one pass at its result."""
+        """u, and the maps tau(.; params_i): the inverse, and one pass at its result."""
         u, _ = self.inverse(x, context)
         return u, RowMaps(self.univariate, self.conditioner(u, context))

@@ -49,11 +49,11 @@ class Elementwise(Bijection):
         return ()
 
     def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """X, and the map, where all coordinates have the same one."""
+        """x, and the map, where all coordinates have the same one."""
         return self.forward(u, context)[0], self._rows(u)
 
     def inverse_rows(self, x: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """U, and the map, where all coordinates have the same one."""
+        """u, and the map, where all coordinates have the same one."""
         return self.inverse(x, context)[0], self._rows(x)
 
     def _rows(self, like: Tensor) -> RowMaps:
@@ -149,7 +149,7 @@ class Standardise(Bijection):
         self.register_buffer("_scale", torch.tensor(self.scale))
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
-        """Loc + scale u, and sum log scale."""
+        """loc + scale u, and sum log scale."""
         self.check(u, "u", context)
         return self._loc + self._scale * u, self._scale.log().sum().expand(u.shape[:-1])
 
@@ -164,11 +164,11 @@ class Standardise(Bijection):
         return ()
 
     def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """X, and loc + scale u per coordinate."""
+        """x, and loc + scale u per coordinate."""
         return self.forward(u, context)[0], affine_rows(self._loc, self._scale.log(), u)
 
     def inverse_rows(self, x: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """U, and loc + scale u per coordinate."""
+        """u, and loc + scale u per coordinate."""
         return self.inverse(x, context)[0], affine_rows(self._loc, self._scale.log(), x)
 
 

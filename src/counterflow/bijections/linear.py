@@ -33,18 +33,22 @@ class Permutation(Bijection):
         if not self.indices or sorted(self.indices) != list(range(self.features)):
             raise ValueError(f"expected a permutation of 0..{self.features - 1}, got {self.indices}")
         forward = torch.tensor(self.indices)
+        self._reverses = self.indices == tuple(range(self.features - 1, -1, -1))
         self.register_buffer("_indices", forward, persistent=False)
         self.register_buffer("_restore", forward.argsort(), persistent=False)
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u permuted, and 0."""
         self.check(u, "u", context)
-        return u.index_select(-1, self._indices), u.new_zeros(u.shape[:-1])
+        return self._move(u, self._indices), u.new_zeros(u.shape[:-1])
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x permuted back, and 0."""
         self.check(x, "x", context)
-        return x.index_select(-1, self._restore), x.new_zeros(x.shape[:-1])
+        return self._move(x, self._restore), x.new_zeros(x.shape[:-1])
+
+    def _move(self, v: Tensor, indices: Tensor) -> Tensor:
+        return v.flip(-1) if self._reverses else v.index_select(-1, indices)  # a flip has the cheaper gradient
 
     @property
     def order(self) -> tuple[int, ...] | None:
@@ -52,11 +56,11 @@ class Permutation(Bijection):
         return () if self.indices == tuple(range(self.features)) else None
 
     def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """U itself, if nothing moves."""
+        """u itself, if nothing moves."""
         return self.forward(u, context)[0], self._rows(u)
 
     def inverse_rows(self, x: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """X itself, if nothing moves."""
+        """x itself, if nothing moves."""
         return self.inverse(x, context)[0], self._rows(x)
 
     def _rows(self, like: Tensor) -> RowMaps:
@@ -98,9 +102,11 @@ class LULinear(Bijection):
         self.check(x, "x", context)
         lower, upper = self._factors()
         rows = (x - self.bias).reshape(-1, self.features)  # (N, D); row vectors, so the matrices act from the right
+        if x.dtype in (torch.float16, torch.bfloat16):  # no triangular solve in 16 bits
+            lower, upper, rows = lower.float(), upper.float(), rows.float()
         v = torch.linalg.solve_triangular(lower.mT, rows, upper=True, left=False, unitriangular=True)
         u = torch.linalg.solve_triangular(upper.mT, v, upper=False, left=False)
-        return u.reshape(x.shape), -self.log_diagonal.sum().expand(x.shape[:-1])
+        return u.to(x.dtype).reshape(x.shape), -self.log_diagonal.sum().expand(x.shape[:-1])
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         identity = torch.eye(self.features, dtype=self.lower.dtype, device=self.lower.device)
@@ -116,7 +122,7 @@ class _Diagonal(Bijection):
         return torch.zeros_like(self.log_scale)
 
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
-        """Loc + exp(log_scale) u, and the sum of log_scale."""
+        """loc + exp(log_scale) u, and the sum of log_scale."""
         self.check(u, "u", context)
         return self._loc() + self.log_scale.exp() * u, self.log_scale.sum().expand(u.shape[:-1])
 
@@ -131,11 +137,11 @@ class _Diagonal(Bijection):
         return ()
 
     def forward_rows(self, u: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """X, and the affine map of each coordinate."""
+        """x, and the affine map of each coordinate."""
         return self.forward(u, context)[0], affine_rows(self._loc(), self.log_scale, u)
 
     def inverse_rows(self, x: Vector, context: Context | None = None) -> tuple[Vector, RowMaps]:
-        """U, and the affine map of each coordinate."""
+        """u, and the affine map of each coordinate."""
         return self.inverse(x, context)[0], affine_rows(self._loc(), self.log_scale, x)
 
 

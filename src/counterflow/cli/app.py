@@ -56,7 +56,7 @@ def fit(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps at most, instead of --epochs.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Rows per step; at most the training rows.")] = 256,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of AdamW, after a short warm-up.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of AdamW, after a short warm-up.")] = 3e-3,
     patience: Annotated[
         int, typer.Option("--patience", help="Stop after this many validations without a better one.")
     ] = 20,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import replacing
 from ..report import save_images_beside
-from ..tables import open_table, read_table, replacing, write_table
+from ..tables import open_table, read_table, write_table
 from .console import Console
 from .fitting import Files, Words, check_files, fit_table, score_in_words
 from .images import Images

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ..diagnostics import chunk_rows, log_prob_in_chunks
+from ..files import replacing
 from ..model import Model
 from ..report import (
     Likelihood,
@@ -19,7 +20,7 @@ from ..report import (
     render,
     training_curve,
 )
-from ..tables import Table, replacing
+from ..tables import Table
 from .images import Images
 from .pipeline import Fitted
 

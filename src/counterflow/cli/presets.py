@@ -21,6 +21,7 @@ class Preset(enum.StrEnum):
 
 
 _MAKERS: dict[Preset, Callable[[int], Model]] = {
+    Preset.RECOMMENDED: models.recommended,
     Preset.MAF: models.maf,
     Preset.NSF: models.nsf,
     Preset.NSF_COUPLING: models.nsf_coupling,
@@ -31,8 +32,6 @@ _MAKERS: dict[Preset, Callable[[int], Model]] = {
 }
 
 
-def make_model(preset: Preset, features: int, rows: int) -> Model:
-    """A new model; only the recommended one looks at the number of training rows."""
-    if preset is Preset.RECOMMENDED:
-        return models.recommended(features, rows=rows)
+def make_model(preset: Preset, features: int) -> Model:
+    """A new model of that many columns."""
     return _MAKERS[preset](features)

@@ -75,12 +75,20 @@ def elementwise(activation: nn.Module | None) -> nn.Module:
 
     Raises:
         TypeError: not a module.
-        ValueError: a module with parameters, which could tell units apart.
+        ValueError: it has parameters, which could tell units apart, works in place, is random, or mixes units.
     """
     if activation is None:
         return nn.ReLU()
     if not isinstance(activation, nn.Module):
         raise TypeError(f"expected an activation like torch.nn.Tanh(), an nn.Module, got {activation!r}")
-    if list(activation.parameters()):
-        raise ValueError(f"expected an elementwise activation without parameters, got {activation}")
+    if list(activation.parameters()) or getattr(activation, "inplace", False):
+        raise ValueError(f"expected an elementwise activation, without parameters and not in place, got {activation}")
+    probe = torch.linspace(-3, 3, 7, device="cpu", dtype=torch.float64)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        whole, again = activation(probe), activation(probe)
+        alone = torch.cat([activation(entry) for entry in probe.split(1)])
+    if not torch.equal(whole, again):
+        raise ValueError(f"{activation} is random: the network would not be one function")
+    if not torch.allclose(whole, alone, rtol=1e-9, atol=1e-12):
+        raise ValueError(f"{activation} mixes units: each must see its own value only")
     return activation

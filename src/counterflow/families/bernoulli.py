@@ -25,7 +25,7 @@ class Bernoulli(Family):
         return 1
 
     def log_prob(self, x: Scalars, params: RowParams) -> Scalars:
-        """X log sigmoid(a) + (1 - x) log sigmoid(-a).
+        """x log sigmoid(a) + (1 - x) log sigmoid(-a).
 
         Raises:
             ValueError: a value that is neither 0 nor 1.

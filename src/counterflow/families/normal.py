@@ -38,16 +38,16 @@ class Normal(Family):
         return -0.5 * z * z - log_sigma - _HALF_LOG_2PI
 
     def sample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
-        """Mu + sigma times standard normal noise."""
+        """mu + sigma times standard normal noise."""
         return self.rsample(params, generator=generator)
 
     def rsample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
-        """Mu + sigma times standard normal noise."""
+        """mu + sigma times standard normal noise."""
         mu = params[..., 0]
         return mu + self.scale(params[..., 1])[0] * _noise(mu, generator)
 
     def entropy(self, params: RowParams) -> Scalars:
-        """Log sigma + (1 + log 2 pi) / 2."""
+        """log sigma + (1 + log 2 pi) / 2."""
         return self.scale.log_scale(params[..., 1]) + 0.5 + _HALF_LOG_2PI
 
 

@@ -3,12 +3,13 @@
 from .coupling import nice, nsf_coupling, realnvp
 from .made import made, made_mog
 from .maf import iaf, maf, maf_mog
-from .mixing import Reverse, Shuffle
+from .mixing import Reverse, ReverseLU, Shuffle
 from .nsf import nsf
 from .recommended import recommended
 
 __all__ = [
     "Reverse",
+    "ReverseLU",
     "Shuffle",
     "iaf",
     "made",

@@ -1,5 +1,6 @@
 """Coupling flows: NICE, RealNVP on vectors, and neural spline flows with coupling layers. Both directions one pass."""
 
+import torch
 from torch import nn
 
 from ..bases import Base, StandardLogistic, StandardNormal
@@ -16,22 +17,32 @@ def _alternating(features: int, layer: int) -> tuple[bool, ...]:
     return tuple(i % 2 != layer % 2 for i in range(features)) if features > 1 else (False,)
 
 
-def _coupling(
+def _stack(
     features: int,
     context_features: int,
-    layer: int,
     univariate: Univariate,
     *,
+    layers: int,
+    between: Mixing | None,
     hidden: tuple[int, ...],
     activation: nn.Module | None,
     dropout: float,
-) -> Coupling:
-    kept = _alternating(features, layer)
-    outputs = kept.count(False) * univariate.num_params
-    network = MLP(kept.count(True), outputs, hidden, context_features, activation=activation, dropout=dropout)
-    for parameter in network.layers[-1].parameters():
-        parameter.data.mul_(0.1)  # start near the maps of zero parameters, as MaskedMLP does
-    return Coupling(kept, network, univariate, context_features)
+) -> list[Bijection]:
+    """Coupling layers that keep every other coordinate in turn, each followed by what `between` makes."""
+    if layers < 1:
+        raise ValueError(f"expected at least one layer, got {layers}")
+    parts: list[Bijection] = []
+    for layer in range(layers):
+        kept = _alternating(features, layer)
+        outputs = kept.count(False) * univariate.num_params
+        network = MLP(kept.count(True), outputs, hidden, context_features, activation=activation, dropout=dropout)
+        with torch.no_grad():  # start near the maps of zero parameters, as MaskedMLP does
+            for parameter in network.layers[-1].parameters():
+                parameter.mul_(0.1)
+        parts.append(Coupling(kept, network, univariate, context_features))
+        if between is not None:
+            parts.append(between(features))
+    return parts
 
 
 def nice(
@@ -64,13 +75,19 @@ def nice(
     Cost: `layers` passes of a dense network in either direction.
     Source: Dinh et al. (2015), arXiv:1410.8516.
     """
-    _check_layers(layers)
-    parts: list[Bijection] = [Rescale(features)]
-    parts += [
-        _coupling(features, context_features, k, Additive(), hidden=hidden, activation=activation, dropout=0.0)
-        for k in range(layers)
-    ]
-    return Flow(base or StandardLogistic(features), Chain(parts), context_encoder=context_encoder)
+    couplings = _stack(
+        features,
+        context_features,
+        Additive(),
+        layers=layers,
+        between=None,
+        hidden=hidden,
+        activation=activation,
+        dropout=0.0,
+    )
+    return Flow(
+        base or StandardLogistic(features), Chain([Rescale(features), *couplings]), context_encoder=context_encoder
+    )
 
 
 def realnvp(
@@ -110,22 +127,16 @@ def realnvp(
     Cost: `layers` passes of a dense network in either direction.
     Source: Dinh et al. (2017), arXiv:1605.08803.
     """
-    _check_layers(layers)
-    parts: list[Bijection] = []
-    for k in range(layers):
-        parts.append(
-            _coupling(
-                features,
-                context_features,
-                k,
-                univariate or Affine(),
-                hidden=hidden,
-                activation=activation,
-                dropout=dropout,
-            )
-        )
-        if norm is not None:
-            parts.append(norm(features))
+    parts = _stack(
+        features,
+        context_features,
+        univariate or Affine(),
+        layers=layers,
+        between=norm,
+        hidden=hidden,
+        activation=activation,
+        dropout=dropout,
+    )
     return Flow(base or StandardNormal(features), Chain(parts), context_encoder=context_encoder)
 
 
@@ -163,25 +174,14 @@ def nsf_coupling(
     that of triangular solves.
     Source: Durkan et al. (2019), arXiv:1906.04032.
     """
-    _check_layers(layers)
-    parts: list[Bijection] = []
-    for k in range(layers):
-        parts.append(
-            _coupling(
-                features,
-                context_features,
-                k,
-                univariate or RationalQuadratic(),
-                hidden=hidden,
-                activation=activation,
-                dropout=dropout,
-            )
-        )
-        if mixing is not None:
-            parts.append(mixing(features))
+    parts = _stack(
+        features,
+        context_features,
+        univariate or RationalQuadratic(),
+        layers=layers,
+        between=mixing,
+        hidden=hidden,
+        activation=activation,
+        dropout=dropout,
+    )
     return Flow(base or StandardNormal(features), Inverse(Chain(parts)), context_encoder=context_encoder)
-
-
-def _check_layers(layers: int) -> None:
-    if layers < 1:
-        raise ValueError(f"expected at least one layer, got {layers}")

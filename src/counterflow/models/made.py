@@ -50,6 +50,7 @@ def made(
     family = family or Normal()
 
     def member(order: tuple[int, ...] | None, degrees: tuple[tuple[int, ...], ...] | None) -> AutoregressiveModel:
+        encoder = context_encoder if members == 1 else copy.deepcopy(context_encoder)  # tied again by the ensemble
         conditioner = MaskedMLP(
             features,
             family.num_params,
@@ -61,7 +62,7 @@ def made(
             order=order,
             degrees=degrees,
         )
-        return AutoregressiveModel(conditioner, family, context_encoder=copy.deepcopy(context_encoder))
+        return AutoregressiveModel(conditioner, family, context_encoder=encoder)
 
     if members == 1:
         return member(None, None)

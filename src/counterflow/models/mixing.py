@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..bijections import Bijection, Permutation
+from ..bijections import Bijection, Chain, LULinear, Permutation
 
 Mixing = Callable[[int], Bijection]
 
@@ -19,16 +19,25 @@ class Reverse:
         return Permutation(range(features - 1, -1, -1))
 
 
+@dataclasses.dataclass(frozen=True)
+class ReverseLU:
+    """The order reversed, then an LU linear layer, which starts as the identity and is learnt with the rest."""
+
+    def __call__(self, features: int) -> Bijection:
+        """The two for that many coordinates."""
+        return Chain([Reverse()(features), LULinear(features)])
+
+
+@dataclasses.dataclass(frozen=True)
 class Shuffle:
     """A random permutation, another one at each call.
 
     Args:
-        seed: Of the stream of permutations.
+        generator: The source of randomness; None is the global one.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+    generator: torch.Generator | None = None
 
     def __call__(self, features: int) -> Bijection:
         """A random permutation of that many coordinates."""
-        return Permutation(torch.randperm(features, generator=self._generator).tolist())
+        return Permutation(torch.randperm(features, generator=self.generator).tolist())

@@ -3,12 +3,13 @@
 from torch import nn
 
 from ..bases import Base
-from ..bijections import LULinear
 from ..flow import Flow
 from ..model import Model
 from ..univariate import RationalQuadratic, Univariate
 from .maf import maf
-from .mixing import Mixing
+from .mixing import Mixing, ReverseLU
+
+_REVERSE_LU = ReverseLU()
 
 
 def nsf(
@@ -19,13 +20,13 @@ def nsf(
     hidden: tuple[int, ...] = (256, 256),
     univariate: Univariate | None = None,
     residual: bool = True,
-    permutation: Mixing | None = LULinear,
+    permutation: Mixing | None = _REVERSE_LU,
     activation: nn.Module | None = None,
     dropout: float = 0.0,
     base: Base | Model | None = None,
     context_encoder: nn.Module | None = None,
 ) -> Flow:
-    """Neural spline flow with autoregressive layers, RQ-NSF (AR): ResMADE conditioners, LU linear layers between.
+    """Neural spline flow with autoregressive layers, RQ-NSF (AR): ResMADE, a reversal and an LU layer between.
 
     Arguments as for `maf`; `univariate` is by default `RationalQuadratic()`, 8 bins on [-5, 5] with the identity as
     tails, so data should be standardised first.

@@ -33,4 +33,4 @@ class Solver(ABC):
     def solve(
         self, conditioner: Conditioner, univariate: Univariate, x: Vector, context: Context | None = None
     ) -> Solution:
-        """U with x_i = tau(u_i; params(u_<i)), and log |du/dx|."""
+        """u with x_i = tau(u_i; params(u_<i)), and log |du/dx|."""

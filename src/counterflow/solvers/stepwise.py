@@ -29,8 +29,11 @@ class Stepwise(Solver):
         solved: list[torch.Tensor] = [x.new_empty(0)] * conditioner.features
         log_det = x.new_zeros(batch)
         for i in conditioner.order:
+            params = stepper.params()
+            if params.dtype != x.dtype:
+                raise TypeError(f"the conditioner computes in {params.dtype}, and x is {x.dtype}")
             # The stepper has seen u_<i and nothing else, so these parameters are final.
-            solved[i], log_slope = univariate.inverse(columns[i], stepper.params())
+            solved[i], log_slope = univariate.inverse(columns[i], params)
             log_det = log_det + log_slope
             stepper.push(solved[i])
         return Solution(torch.stack(solved, -1), log_det)

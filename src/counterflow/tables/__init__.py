@@ -5,7 +5,7 @@ from .match import match_columns
 from .opening import READABLE, open_table
 from .reading import Table, read_table
 from .source import MissingValues, Source, TableError
-from .writing import WRITABLE, replacing, write_table
+from .writing import WRITABLE, write_table
 
 __all__ = [
     "open_table",
@@ -19,7 +19,6 @@ __all__ = [
     "check_trainable",
     "whole_number_columns",
     "match_columns",
-    "replacing",
     "READABLE",
     "WRITABLE",
 ]

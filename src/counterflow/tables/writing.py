@@ -1,9 +1,7 @@
-"""Tables to files, all or nothing: a temporary file next to the target, renamed once it is complete."""
+"""Tables to files, all or nothing."""
 
-import contextlib
 import csv
 import io
-import secrets
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,20 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..files import replacing
+
 WRITABLE = (".csv", ".npy", ".npz")
 
 Floats = npt.NDArray[np.float32]
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the target's folder that becomes `path` on success and is removed on any failure."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_table(
@@ -40,6 +29,7 @@ def write_table(
 
     Raises:
         ValueError: another extension, or blocks that do not add up to `shape`; nothing is written.
+        FileNotFoundError: the folder does not exist.
 
     Error: .csv keeps nine significant digits, which give single precision back exactly.    Cost: memory of a block.
     """
@@ -66,7 +56,7 @@ def _counted(blocks: Iterable[Floats], shape: tuple[int, ...]) -> Iterator[Float
 def _write_csv(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], names: Iterable[str] | None) -> None:
     columns = shape[1] if len(shape) > 1 else 1
     line = ",".join(["%.9g"] * columns) + "\n"
-    with path.open("x", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         if names is not None:
             csv.writer(file, lineterminator="\n").writerow(names)
         for block in blocks:
@@ -74,13 +64,13 @@ def _write_csv(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], nam
 
 
 def _write_npy(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], names: Iterable[str] | None) -> None:
-    with path.open("xb") as file:
+    with path.open("wb") as file:
         _write_array(file.write, shape, blocks)
 
 
 def _write_npz(path: Path, shape: tuple[int, ...], blocks: Iterable[Floats], names: Iterable[str] | None) -> None:
     with (
-        zipfile.ZipFile(path, "x", allowZip64=True) as archive,
+        zipfile.ZipFile(path, "w", allowZip64=True) as archive,
         archive.open("x.npy", "w", force_zip64=True) as file,
     ):
         _write_array(file.write, shape, blocks)

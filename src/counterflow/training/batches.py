@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from .plan import Plan
 from .rows import Rows
 from .streams import row_order
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands before a step.
+
+    Attributes:
+        step: Completed steps.
+        epoch: Number of the epoch that the step belongs to, from 1; None for a step-driven loss.
+        batch: Number of its batch in that epoch, from 1.
+        batches: Number of batches in an epoch.
+    """
+
+    step: int
+    epoch: int | None = None
+    batch: int | None = None
+    batches: int | None = None
+
+    def __str__(self) -> str:
+        within = "" if self.epoch is None else f" (batch {self.batch} of {self.batches} of epoch {self.epoch})"
+        return f"step {self.step + 1}{within}"
 
 
 class Batches:
@@ -35,6 +58,13 @@ class Batches:
         start = place * self._plan.batch_size
         index = self._order[start + self._rank : start + self._plan.batch_size : self._world]
         return self.rows.take(index), index
+
+    def place(self, step: int) -> Place:
+        """Which batch the step reads."""
+        batches = self._plan.steps_per_epoch
+        if batches is None:
+            return Place(step)
+        return Place(step, step // batches + 1, step % batches + 1, batches)
 
     def callers_index(self, index: Tensor) -> Tensor:
         """The same rows as the caller of ``fit`` counts them, before any were held out."""

@@ -15,8 +15,6 @@ from torch import nn
 if TYPE_CHECKING:  # two seconds to import: loaded by the first run
     from lightning_fabric import Fabric
 
-PRECISIONS = ("bf16-mixed",)
-
 
 @dataclass(frozen=True)
 class Devices:
@@ -25,38 +23,32 @@ class Devices:
     Args:
         accelerator: A name of Fabric's, "cpu", "cuda", "mps", "auto"; None stays where the parameters are.
         devices: Number of processes, one device each.
-        precision: One of ``PRECISIONS``; None computes in the dtype of the parameters.
     """
 
     accelerator: str | None = None
     devices: int = 1
-    precision: str | None = None
 
     def __post_init__(self) -> None:
         if self.devices < 1:
             raise ValueError(f"expected at least 1 device, got {self.devices}")
-        if self.precision is not None and self.precision not in PRECISIONS:
-            raise ValueError(
-                f"expected precision None or {' or '.join(PRECISIONS)}, got {self.precision!r}: log densities overflow"
-                " 16-bit floats with a short exponent, and other precisions are those of the module's own parameters"
-            )
 
 
 def make_fabric(wanted: Devices, module: nn.Module) -> Fabric:
     """The Fabric for ``wanted``; with several devices still to be launched."""
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.plugins.precision import Precision
 
     device = next(module.parameters()).device
     accelerator = device.type if wanted.accelerator is None else wanted.accelerator
-    arguments: dict[str, Any] = {"accelerator": accelerator, "devices": wanted.devices}
-    if wanted.precision is not None:
-        arguments["precision"] = wanted.precision
+    # The base class of Fabric's precisions casts nothing: rows, parameters and the loss stay as they are.
+    plugins: list[Any] = [Precision()]
+    arguments: dict[str, Any] = {"accelerator": accelerator, "devices": wanted.devices, "plugins": plugins}
     if wanted.devices == 1:
         if wanted.accelerator is None and device.type == "cuda":
             arguments["devices"] = [device.index]
         # One process is one process, also inside a SLURM allocation of many tasks, which Fabric would detect.
-        arguments["plugins"] = [LightningEnvironment()]
+        plugins.append(LightningEnvironment())
     else:
         # Under torchrun the processes exist; otherwise they are spawned, which works in notebooks and tests too.
         arguments["strategy"] = "ddp" if "TORCHELASTIC_RUN_ID" in os.environ else "ddp_spawn"

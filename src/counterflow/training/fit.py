@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..files import check_folder
 from .averaging import ExponentialAverage
+from .checks import check_counts, check_rates
 from .devices import Devices, make_fabric
 from .history import History
 from .loop import Run
@@ -62,7 +64,6 @@ def fit(
     progress: bool | None = None,
     accelerator: str | None = None,
     devices: int = 1,
-    precision: str | None = None,
 ) -> History:
     r"""Minimise a loss over the parameters of a module, in place.
 
@@ -70,6 +71,8 @@ def fit(
 
     with :math:`\ell = -\log p_\theta(x_i \mid c_i)` (forward KL, maximum likelihood) unless ``loss`` says otherwise.
     Held-out data decides which weights are kept, and with ``patience`` when to stop; without it the last ones are kept.
+
+    Everything is computed in the precision of the parameters.
 
     Randomness: ``seed`` fixes the split and the order of the rows. What the loss or a dropout draws comes from the
     global stream of torch, which ``fit`` itself neither seeds nor draws from; only ``resume`` puts it back.
@@ -106,39 +109,52 @@ def fit(
         accelerator: Fabric's name of a kind of device; None: where the parameters are.
         devices: Number of processes with a device each. They are spawned, so the calling script needs the usual
             ``if __name__ == "__main__"``, unless torchrun made them. Ctrl-C then ends the run at its last checkpoint.
-        precision: "bf16-mixed", or None: that of the parameters.
 
     Returns:
         The history; the module holds the weights of its ``best_step``.
 
     Raises:
-        TypeError: ``data`` is none of the above.
-        ValueError: The arguments contradict each other, the data are not finite, too few, or of no positive weight, or
-            the checkpoint is of another run.
+        TypeError: ``data`` is none of the above, or a number that counts something is not whole.
+        ValueError: A number is out of its range, the arguments contradict each other, the data are not finite, too few,
+            or of no positive weight, or the checkpoint is of another run.
         FileExistsError: ``checkpoint`` or ``log`` exists and ``resume`` is not set.
-        FileNotFoundError: ``resume`` without a checkpoint.
-        TrainingDiverged: A loss or gradient was NaN or infinite; names rows and parameters.
+        FileNotFoundError: ``resume`` without a checkpoint, or the folder of ``checkpoint`` or ``log`` is missing.
+        TrainingDiverged: A loss or gradient was NaN or infinite; names the batch, its rows, the parameters and their
+            group.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); says how to go on.
 
     Cost: one forward and backward pass of the loss per step, one forward pass of it over the held-out rows per record.
     """
-    wanted = Devices(accelerator, devices, precision)
+    check_counts(
+        steps=steps,
+        epochs=epochs,
+        batch_size=batch_size,
+        patience=patience,
+        validate_every=validate_every,
+        validation_batch_size=validation_batch_size,
+        checkpoint_every=checkpoint_every,
+        devices=devices,
+    )
+    check_rates(learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
+    wanted = Devices(accelerator, devices)
     files = Files(_path(checkpoint), checkpoint_every, resume, _path(log), _path(tensorboard))
     _check_files(files)
     training, held_out = _split(data, validation, seed)
     batch_size, notes = _batch_size(batch_size, training, devices)
     per_epoch = None if training is None else training.rows.count // batch_size
     steps = _total_steps(steps, epochs, per_epoch, loss)
-    if patience is not None and (held_out is None or patience < 1):
-        raise ValueError("patience counts validations without improvement: it needs validation data, and at least 1")
+    if patience is not None and held_out is None:
+        raise ValueError("patience counts validations without improvement: it needs validation data")
+    if validate_every is None:
+        validate_every = max(1, steps // 100) if per_epoch is None else per_epoch
     plan = Plan(
         loss=negative_log_likelihood if loss is None else loss,
         training=training,
         held_out=held_out,
         steps=steps,
         batch_size=batch_size,
-        validation_batch_size=validation_batch_size or max(1024, batch_size),
-        validate_every=validate_every or per_epoch or max(1, steps // 100),
+        validation_batch_size=max(1024, batch_size) if validation_batch_size is None else validation_batch_size,
+        validate_every=validate_every,
         make_optimiser=_optimiser(optimiser, learning_rate, weight_decay),
         schedule=schedule,
         clip=clip,
@@ -162,8 +178,8 @@ def _check_files(files: Files) -> None:
     if files.resume and files.checkpoint is not None and not files.checkpoint.is_file():
         raise FileNotFoundError(f"there is no training checkpoint {files.checkpoint} to resume from")
     for path in (files.checkpoint, files.log):
-        if path is not None and not path.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
+        if path is not None:
+            check_folder(path)
         if path is not None and path.exists() and not files.resume:
             raise FileExistsError(f"{path} exists; resume the run that wrote it with resume=True, or remove it")
 
@@ -194,8 +210,6 @@ def _split(
 
 def _batch_size(batch_size: int, training: Training | None, devices: int) -> tuple[int, tuple[str, ...]]:
     """Rows per update, and what the caller should know about it and about the weights."""
-    if batch_size < 1:
-        raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
     if training is None:
         return batch_size, ()
     notes: list[str] = []
@@ -214,12 +228,11 @@ def _batch_size(batch_size: int, training: Training | None, devices: int) -> tup
 def _total_steps(steps: int | None, epochs: int | None, per_epoch: int | None, loss: Loss | None) -> int:
     if steps is not None and epochs is not None:
         raise ValueError("give steps or epochs, not both")
-    if per_epoch is None and (steps is None or loss is None):
+    if per_epoch is not None:
+        return steps if steps is not None else (100 if epochs is None else epochs) * per_epoch
+    if steps is None or loss is None:
         raise ValueError("without data fit needs a loss that draws its own samples, and the number of steps")
-    total = steps if steps is not None else (100 if epochs is None else epochs) * (per_epoch or 0)
-    if total < 1:
-        raise ValueError(f"expected at least 1 step to do, got {total}")
-    return total
+    return steps
 
 
 def _optimiser(

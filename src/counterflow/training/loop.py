@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .averaging import copy_, exchanged
 from .batches import Batches
 from .devices import quiet
+from .fingerprint import check_fingerprint, fingerprint
 from .guard import divergence, drop_gradients_, gradient_norm, scale_gradients_
 from .history import History, Record
 from .interrupt import Interrupt, TrainingInterrupted, deferred_interrupt
@@ -21,7 +22,7 @@ from .plan import Plan
 from .progress import ProgressBar
 from .rows import Rows
 from .sinks import CsvLog, Sink, TensorBoardLog
-from .standing import Interval, Standing, check_fingerprint
+from .standing import Interval, Standing
 from .state import random_state, read_state, restore_random_state, write_state
 from .streams import stream_seed
 from .validation import held_out_loss
@@ -45,12 +46,12 @@ class Run:
         self.held_out = plan.held_out.to(fabric.device, dtype) if isinstance(plan.held_out, Rows) else plan.held_out
         self.at = Standing()
         self.best: dict[str, Any] | None = None
-        self.fingerprint = {} if plan.files.checkpoint is None else plan.fingerprint(module)
         self.saved_step: int | None = None
         if not plan.files.resume:
             self._initialise()
         self.average = [p.detach().clone() for p in self.parameters] if plan.average is not None else None
         self.optimiser = plan.make_optimiser(self.parameters)
+        self.fingerprint = {} if plan.files.checkpoint is None else fingerprint(plan, module, self.optimiser)
         for group in self.optimiser.param_groups:
             group.setdefault("initial_lr", group["lr"])
         with quiet():
@@ -138,15 +139,15 @@ class Run:
         self.fabric.backward(value)
         # One transfer for both numbers: on an accelerator each would wait for the device.
         loss, norm = torch.stack((value.detach().double(), gradient_norm(self.parameters).double())).tolist()
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            rows, index = (None, None) if batch is None else (batch[0], self.batches.callers_index(batch[1]))
-            raise divergence(self.module, rows, index, step=at.step, loss=loss)
-        if plan.clip is not None and norm > plan.clip:
-            scale_gradients_(self.parameters, plan.clip / norm)
-            at.interval.clipped += 1
         factor = plan.schedule.at_step(at.step, plan.steps) * self.after
         for group in self.optimiser.param_groups:
             group["lr"] = group["initial_lr"] * factor
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            suspects = None if batch is None else (batch[0], self.batches.callers_index(batch[1]))
+            raise divergence(self.module, self.optimiser, suspects, self.batches.place(at.step), loss=loss)
+        if plan.clip is not None and norm > plan.clip:
+            scale_gradients_(self.parameters, plan.clip / norm)
+            at.interval.clipped += 1
         self.stepper.step()
         drop_gradients_(self.parameters)
         if self.average is not None and plan.average is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -67,39 +65,3 @@ class Plan:
     def effective_rows(self) -> float | None:
         """(sum w)^2 / sum w^2 of the rows trained on."""
         return None if self.training is None else effective_rows(self.training.rows)
-
-    def fingerprint(self, module: nn.Module) -> dict[str, str]:
-        """What must be the same for a checkpoint to continue as this run, in words that an error can quote."""
-        shapes = [
-            (name, tuple(value.shape)) for name, value in module.state_dict().items() if isinstance(value, Tensor)
-        ]
-        return {
-            "module": f"{type(module).__name__} {_digest(repr(shapes).encode())}",
-            "training data": "none" if self.training is None else _described(self.training.rows),
-            "held-out data": _described(self.held_out) if isinstance(self.held_out, Rows) else _kind(self.held_out),
-            "steps": str(self.steps),
-            "batch_size": str(self.batch_size),
-            "validate_every": str(self.validate_every),
-            "seed": str(self.seed),
-            "schedule": repr(self.schedule),
-            "clip": str(self.clip),
-            "patience": str(self.patience),
-            "average": repr(self.average),
-        }
-
-
-def _kind(held_out: object) -> str:
-    return "none" if held_out is None else "a function"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
-
-
-def _described(rows: Rows) -> str:
-    digests = "".join(
-        _digest(field.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        for field in (rows.x, rows.context, rows.weight)
-        if field is not None and field.numel()
-    )
-    return f"{tuple(rows.x.shape)} values {_digest(digests.encode())}"

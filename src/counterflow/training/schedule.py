@@ -24,6 +24,11 @@ class Schedule(Protocol):
         ...
 
 
+def _check_warmup(warmup_steps: int) -> None:
+    if warmup_steps < 0:
+        raise ValueError(f"expected warmup_steps of at least 0, got {warmup_steps}")
+
+
 def _warmup(step: int, warmup_steps: int) -> float:
     return min(1.0, (step + 1) / (warmup_steps + 1))
 
@@ -33,6 +38,9 @@ class Constant:
     """The initial rate throughout, after a linear rise over ``warmup_steps``."""
 
     warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup_steps)
 
     def at_step(self, step: int, steps: int, /) -> float:
         """Linear rise, then 1."""
@@ -56,6 +64,11 @@ class WarmupCosine:
 
     warmup_steps: int = 100
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup_steps)
+        if not 0 <= self.final < math.inf:
+            raise ValueError(f"expected a final factor of 0 or more, got {self.final:g}")
 
     def at_step(self, step: int, steps: int, /) -> float:
         """min(1, (s + 1) / (w + 1)) (final + (1 - final) (1 + cos(pi t)) / 2), t the share of the way down."""
@@ -90,6 +103,9 @@ class Plateau:
             raise ValueError(f"expected a factor between 0 and 1, got {self.factor:g}")
         if self.patience < 1:
             raise ValueError(f"expected a patience of at least 1 validation, got {self.patience}")
+        if not 0 <= self.minimum <= 1:
+            raise ValueError(f"expected a minimum between 0 and 1, got {self.minimum:g}")
+        _check_warmup(self.warmup_steps)
 
     def at_step(self, step: int, steps: int, /) -> float:
         """Linear rise, then 1."""

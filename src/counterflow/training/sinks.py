@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from ..files import replacing
 from .history import Record
 
 COLUMNS = tuple(f.name for f in fields(Record))
@@ -34,12 +34,10 @@ class CsvLog:
     """
 
     def __init__(self, path: Path, earlier: Sequence[Record]) -> None:
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with partial.open("w", newline="") as file:
+        with replacing(path) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(list(asdict(record).values()) for record in earlier)
-        partial.replace(path)
         self._file = path.open("a", newline="", buffering=1 << 16)
         self._writer = csv.writer(self._file)
 

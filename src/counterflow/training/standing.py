@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .history import Record
@@ -49,17 +48,3 @@ class Standing:
         """The inverse of ``to_tree``."""
         plain = {**tree, "interval": Interval(**tree["interval"])}
         return Standing(**{**plain, "records": [Record(**record) for record in tree["records"]]})
-
-
-def check_fingerprint(path: Path, stored: dict[str, str], current: dict[str, str]) -> None:
-    """A run continues only as itself.
-
-    Raises:
-        ValueError: Names the first thing that differs, with both values.
-    """
-    for name, value in current.items():
-        if stored.get(name) != value:
-            raise ValueError(
-                f"{path} was written by a run with {name} {stored.get(name)}, this one has {value}; resume with the"
-                " same settings, or start anew under another path"
-            )

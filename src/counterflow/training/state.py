@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save, save_file
 from torch import Tensor
 
+from ..files import replacing
+
 FORMAT = "counterflow.training"
 VERSION = 1
 
@@ -19,23 +20,17 @@ VERSION = 1
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Store a tree of dicts, lists, tuples, numbers, strings and tensors under ``path``.
 
-    The file is written under another name in the same folder and renamed: a reader sees the old file or the new one.
     Tensors are copied one by one, so that views and shared storage survive; transposed ones stay transposed.
 
     Raises:
         TypeError: The tree holds something that JSON and tensors cannot express.
+        FileNotFoundError: The folder does not exist.
     """
     tensors: dict[str, Tensor] = {}
     document = _encoded(state, "", tensors)
     metadata = {FORMAT: json.dumps({"version": VERSION, "state": document})}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         save_file(tensors, partial, metadata=metadata)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -43,7 +43,6 @@ def _sum_over_rows(fabric: Fabric, module: nn.Module, plan: Plan, rows: Rows) ->
         stop = min(rows.count, start + plan.validation_batch_size)
         chunk = rows.part(start + fabric.global_rank, stop, fabric.world_size)
         if chunk.count:
-            with fabric.autocast():
-                loss = plan.loss(module, chunk)
+            loss = plan.loss(module, chunk)
             total = total + loss.double() * chunk.count
     return total

@@ -3,6 +3,7 @@
 import dataclasses
 
 import torch
+from torch import Tensor
 
 from ..shapes import RowParams, Scalars
 from ..spec import register
@@ -55,11 +56,16 @@ class Affine(Univariate):
         mu, a = params.unbind(-1)
         sigma, log_sigma = self.scale(a)
         x = torch.addcmul(mu, sigma, u)
-        return x, log_sigma.expand_as(x)
+        return x, _as_wide(log_sigma, x)
 
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """(x - mu) / sigma, and -log sigma."""
         mu, a = params.unbind(-1)
         log_slope = -self.scale.log_scale(a)
         u = (x - mu) * log_slope.exp()
-        return u, log_slope.expand_as(u)
+        return u, _as_wide(log_slope, u)
+
+
+def _as_wide(value: Tensor, like: Tensor) -> Tensor:
+    """The value over the batch of `like`; an expand that does nothing would still cost a node in the graph."""
+    return value if value.shape == like.shape else value.expand_as(like)

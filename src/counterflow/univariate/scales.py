@@ -16,7 +16,7 @@ class Scale(ABC):
 
     @abstractmethod
     def log_scale(self, a: Scalars) -> Scalars:
-        """Log sigma(a)."""
+        """log sigma(a)."""
 
     def __call__(self, a: Scalars) -> tuple[Scalars, Scalars]:
         """sigma(a), and log sigma(a)."""
@@ -41,7 +41,7 @@ class BoundedExp(Scale):
             raise ValueError(f"expected a positive bound on log sigma, got {self.bound}")
 
     def log_scale(self, a: Scalars) -> Scalars:
-        """A / (1 + |a| / bound)."""
+        """a / (1 + |a| / bound)."""
         return a / torch.rsub(a.abs(), 1, alpha=-1 / self.bound)  # rsub: 1 + |a| / bound in one operation
 
 
@@ -51,7 +51,7 @@ class Exp(Scale):
     """sigma = exp(a), unbounded: for parameters that are not a network's output."""
 
     def log_scale(self, a: Scalars) -> Scalars:
-        """A itself."""
+        """a itself."""
         return a
 
 
@@ -66,8 +66,11 @@ class Softplus(Scale):
     minimum: float = 1e-3
     shift: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_minimum(self.minimum)
+
     def log_scale(self, a: Scalars) -> Scalars:
-        """Log(softplus(a + shift) + minimum)."""
+        """log(softplus(a + shift) + minimum)."""
         return torch.log(F.softplus(a + self.shift) + self.minimum)
 
 
@@ -82,8 +85,11 @@ class ShiftedSigmoid(Scale):
     shift: float = 2.0
     minimum: float = 1e-3
 
+    def __post_init__(self) -> None:
+        _check_minimum(self.minimum)
+
     def log_scale(self, a: Scalars) -> Scalars:
-        """Log(sigmoid(a + shift) + minimum)."""
+        """log(sigmoid(a + shift) + minimum)."""
         return torch.log(torch.sigmoid(a + self.shift) + self.minimum)
 
 
@@ -103,5 +109,10 @@ class ClippedExp(Scale):
             raise ValueError(f"expected low < high, got {self.low} and {self.high}")
 
     def log_scale(self, a: Scalars) -> Scalars:
-        """Clip(a, low, high)."""
+        """clip(a, low, high)."""
         return a.clamp(self.low, self.high)
+
+
+def _check_minimum(minimum: float) -> None:
+    if not minimum >= 0:
+        raise ValueError(f"expected a minimum of sigma of 0 or more, got {minimum}")

@@ -47,7 +47,7 @@ class Interval(Univariate):
     def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """Onto the interval, and the log of the slope."""
         x = self.low + self._stretch * (torch.sigmoid(u) - self.margin)
-        return x, self._log_slope(u)
+        return _kept_inside(x, *self._image), self._log_slope(u)
 
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """Onto the line.
@@ -55,14 +55,18 @@ class Interval(Univariate):
         Raises:
             ValueError: x outside the image of the line: the open interval, longer by the margin at both ends.
         """
-        overshoot = self.margin * self._stretch
-        low, high = self.low - overshoot, self.high + overshoot
+        low, high = self._image
         _refuse(first_violation(x, (x > low) & (x < high)), "({}, {})", low, high)
         p = (x - self.low) / self._stretch + self.margin
         # 1 - p in the data's own terms: near the upper end 1 - p would lose every digit of a small distance to it.
         q = (self.high - x) / self._stretch + self.margin
         u = p.log() - q.log()
         return u, -self._log_slope(u)
+
+    @property
+    def _image(self) -> tuple[float, float]:
+        overshoot = self.margin * self._stretch
+        return self.low - overshoot, self.high + overshoot
 
     @property
     def _stretch(self) -> float:
@@ -93,7 +97,9 @@ class HalfLine(Univariate):
     def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """Onto the half-line, and log sigmoid(u) (of -u below a bound)."""
         sign = 1.0 if self.above else -1.0
-        return self.bound + sign * F.softplus(sign * u), F.logsigmoid(sign * u)
+        x = self.bound + sign * F.softplus(sign * u)
+        ends = (self.bound, math.inf) if self.above else (-math.inf, self.bound)
+        return _kept_inside(x, *ends), F.logsigmoid(sign * u)
 
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """Onto the line.
@@ -126,6 +132,13 @@ class Line(Univariate):
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """The value x itself, and 0."""
         return x, torch.zeros_like(x)
+
+
+def _kept_inside(x: Tensor, low: float, high: float) -> Tensor:
+    """x, which rounding may have put on an end of its open support, moved inside; the gradient stays that of x."""
+    ends = [torch.tensor(end, dtype=x.dtype, device=x.device) for end in (low, high)]
+    inside = x.clamp(torch.nextafter(ends[0], ends[1]), torch.nextafter(ends[1], ends[0]))
+    return x + (inside - x).detach()
 
 
 def _refuse(wrong: float | None, interval: str, *ends: float) -> None:

@@ -5,12 +5,31 @@ to its box, and `with_tails` then selects the identity outside. Selecting betwee
 finite; selecting between a finite and an infinite one would not.
 """
 
+import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+S = TypeVar("S")
+
+Map = Callable[[S, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def in_single_precision(spline: Map[S]) -> Map[S]:
+    """Evaluate a spline of 16-bit numbers in float32: sums of bin widths need more digits than they have."""
+
+    @functools.wraps(spline)
+    def widened(self: S, point: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        if point.dtype not in (torch.float16, torch.bfloat16):
+            return spline(self, point, params)
+        value, log_slope = spline(self, point.float(), params.float())
+        return value.to(point.dtype), log_slope.to(point.dtype)
+
+    return widened
 
 
 class Bins(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...shapes import RowParams, Scalars
 from ...spec import register
 from ..univariate import Univariate
-from .knots import Bins, check_spline, edges, gather_bins, into_bin, locate, slopes, with_tails
+from .knots import Bins, check_spline, edges, gather_bins, in_single_precision, into_bin, locate, slopes, with_tails
 
 
 class _Pieces(NamedTuple):
@@ -60,6 +60,7 @@ class LinearRational(Univariate):
         """4 K - 1."""
         return 4 * self.bins - 1
 
+    @in_single_precision
     def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """The spline, and the log of its slope."""
         point = u.clamp(-self.bound, self.bound)
@@ -72,6 +73,7 @@ class LinearRational(Univariate):
         y = b.y + numerator / _denominator(p, t, left)
         return with_tails(u, self.bound, y, _log_slope(b, p, t, left))
 
+    @in_single_precision
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """The spline solved for t in closed form, and minus the log of the slope there."""
         point = x.clamp(-self.bound, self.bound)

@@ -7,7 +7,7 @@ from torch import Tensor
 from ...shapes import RowParams, Scalars
 from ...spec import register
 from ..univariate import Univariate
-from .knots import Bins, check_spline, edges, gather_bins, into_bin, locate, slopes, with_tails
+from .knots import Bins, check_spline, edges, gather_bins, in_single_precision, into_bin, locate, slopes, with_tails
 
 
 @register
@@ -43,6 +43,7 @@ class RationalQuadratic(Univariate):
         """3 K - 1."""
         return 3 * self.bins - 1
 
+    @in_single_precision
     def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """The spline, and the log of its slope."""
         point = u.clamp(-self.bound, self.bound)
@@ -54,6 +55,7 @@ class RationalQuadratic(Univariate):
         y = b.y + b.height * (s * t * t + b.slope_left * t * (1 - t)) / denominator
         return with_tails(u, self.bound, y, _log_slope(b, s, t, denominator))
 
+    @in_single_precision
     def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """The root in the bin that holds x, and minus the log of the slope there."""
         point = x.clamp(-self.bound, self.bound)
