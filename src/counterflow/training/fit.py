@@ -120,7 +120,7 @@ def fit(
         FileExistsError: ``checkpoint`` or ``log`` exists and ``resume`` is not set.
         FileNotFoundError: ``resume`` without a checkpoint, or the folder of ``checkpoint`` or ``log`` is missing.
         TrainingDiverged: A loss or gradient was NaN or infinite; names the batch, its rows, the parameters and their
-            group.
+            group. Or the held-out loss was NaN.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); says how to go on.
 
     Cost: one forward and backward pass of the loss per step, one forward pass of it over the held-out rows per record.

@@ -1,4 +1,4 @@
-"""What stops a step whose loss or gradient is not finite, before it reaches the parameters."""
+"""What stops a run whose loss or gradient is not finite, before it reaches the parameters or the choice among them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TrainingDiverged(RuntimeError):
         epoch: Number of the epoch, from 1; None for a step-driven loss.
         batch: Number of the batch in that epoch, from 1; None for a step-driven loss.
         rows: Rows of the training data, as the caller counts them, whose log density is not finite (at most 5), or
-            the first rows of the batch if all are.
+            the first rows of the batch if all are; none where it was the held-out loss.
         parameters: Names of the parameters whose gradient is not finite.
         groups: Which of the optimiser's parameter groups they are in, from 0.
     """
@@ -93,6 +93,23 @@ def divergence(
     told.append("the step was not taken; try a lower learning rate, a lower clip, or look at those rows")
     groups = sorted({group for name in bad if (group := group_of[name]) is not None})
     return TrainingDiverged("; ".join(told), place, rows=rows, parameters=bad, groups=groups)
+
+
+def held_out_divergence(module: nn.Module, held_out: object, place: Place) -> TrainingDiverged:
+    """The exception for a held-out loss that is NaN, which no later one could be compared with.
+
+    Args:
+        module: In the state that was validated.
+        held_out: The held-out rows, if rows they are.
+        place: After which step.
+    """
+    rows: list[int] = []
+    if isinstance(held_out, Rows):
+        rows, finite = _suspects(module, (held_out, torch.arange(held_out.count)))
+        rows = [] if finite else rows
+    where = f", log density not finite for held-out rows {', '.join(map(str, rows))}" if rows else ""
+    message = f"training stopped after step {place.step}: the held-out loss is nan{where}"
+    return TrainingDiverged(message, place, rows=[], parameters=[], groups=[])
 
 
 def _groups(module: nn.Module, optimiser: Optimizer) -> dict[str, int | None]:

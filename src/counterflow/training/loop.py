@@ -14,7 +14,7 @@ from .averaging import copy_, exchanged
 from .batches import Batches
 from .devices import quiet
 from .fingerprint import check_fingerprint, fingerprint
-from .guard import divergence, drop_gradients_, gradient_norm, scale_gradients_
+from .guard import divergence, drop_gradients_, gradient_norm, held_out_divergence, scale_gradients_
 from .history import History, Record
 from .interrupt import Interrupt, TrainingInterrupted, deferred_interrupt
 from .objective import Objective
@@ -164,6 +164,8 @@ class Run:
         self._book(training=True)
         with exchanged(self.parameters, self.average) if self.average is not None else nullcontext():
             validation = held_out_loss(self.fabric, self.module, plan, self.held_out)
+            if validation is not None and math.isnan(validation):
+                raise held_out_divergence(self.module, self.held_out, self.batches.place(at.step))
             if validation is not None and validation < at.best_validation:
                 at.best_validation, at.best_step = validation, at.step
                 self.best = {name: _copy(value) for name, value in self.module.state_dict().items()}
