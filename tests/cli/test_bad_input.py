@@ -35,9 +35,12 @@ def test_bad_input_is_named_in_a_sentence_and_writes_nothing(name: str, run: Run
 
 def test_a_diverging_fit_names_rows_and_what_to_try_and_leaves_no_model(run: Runner) -> None:
     before = snapshot(run.folder)
-    outcome = run(
-        "fit", "good.csv", "-o", "new.safetensors", "--model", "maf", "--steps", "9", "--learning-rate", "1e30"
-    )
+    wild = ("--model", "maf", "--steps", "9", "--learning-rate", "1e30")
+    outcome = run("fit", "good.csv", "-o", "new.safetensors", *wild)
+    assert outcome.code == 6
+    assert "the held-out loss is nan" in sentence(outcome)
+    assert sentence(outcome).endswith("try a lower --learning-rate")
+    outcome = run("fit", "good.csv", "-o", "new.safetensors", *wild, "--validation", "0")
     assert outcome.code == 6
     assert re.search(
         r"in step \d+ .* line \d+(, line \d+)* of good.csv; try a lower --learning-rate", sentence(outcome)

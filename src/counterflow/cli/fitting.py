@@ -138,7 +138,7 @@ def _how_to_resume(stopped: TrainingInterrupted, words: Words) -> str:
 
 def _how_it_diverged(error: TrainingDiverged, table: Table, split: Split) -> str:
     if not error.rows:
-        return f"{error}, rows which training did not see; try a lower --learning-rate"
+        return f"{error} (of the rows kept for validation); try a lower --learning-rate"
     places = ", ".join(table.place(int(split.order[row])) for row in error.rows)
     return (
         f"training stopped in step {error.step + 1:,} because the loss or its gradient is not finite, "
