@@ -18,9 +18,9 @@ _HIDDEN = (128, 128)
 def recommended(features: int, context_features: int = 0, *, context_encoder: nn.Module | None = None) -> Flow:
     """Two affine and two spline layers of residual masked networks, over a MADE with mixtures of normals.
 
-    After each stand a reversal of the order and an LU linear layer. The parts are those of `maf`, `nsf` and `maf_mog`; what
-    each is worth on validation rows is in benchmarks/results/preset_search.md. Standardise the data first, and average
-    the weights while training (`ExponentialAverage(0.99)`).
+    After each stand a reversal of the order and an LU linear layer. The parts are those of `maf`, `nsf` and `maf_mog`;
+    what each is worth on validation rows is in benchmarks/results/preset_search.md. Standardise the data first, and
+    average the weights while training (`ExponentialAverage(0.99)`).
 
     Args:
         features: D.
