@@ -17,11 +17,11 @@ SOURCE = REPOSITORY / "src" / PACKAGE
 LONGEST_FILE = 320
 
 LAYERS = (
-    ("spec", "shapes", "files"),
+    ("spec", "shapes", "files", "tracing"),
     ("densities", "families", "univariate", "conditioners"),
     ("bases", "solvers"),
     ("bijections",),
-    ("model", "flow", "autoregressive", "one_order", "objectives"),
+    ("model", "shared_order", "prefix", "flow", "autoregressive", "one_order", "objectives"),
     ("models",),
     ("checkpoint", "tables"),
     ("training", "diagnostics"),

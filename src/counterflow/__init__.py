@@ -10,7 +10,7 @@ from .densities import AutoregressiveDensity, Conditionals, Density, Reparameter
 from .families import Family
 from .flow import Flow, initialise_
 from .model import Given, Model
-from .objectives import forward_kl, reverse_kl
+from .objectives import forward_kl, reverse_kl, reverse_kl_path
 from .one_order import as_autoregressive
 from .solvers import Solver
 from .spec import SpecError, register
@@ -43,6 +43,7 @@ __all__ = [
     "initialise_",
     "forward_kl",
     "reverse_kl",
+    "reverse_kl_path",
     # What a flow is made of.
     "bijections",
     "Bijection",

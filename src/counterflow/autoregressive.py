@@ -10,7 +10,7 @@ from .conditioners import Conditioner
 from .densities import Conditionals
 from .families import Family, Laws
 from .model import Model
-from .shapes import Context, LogDensity, Shape, Vector
+from .shapes import Context, LogDensity, Scalars, Shape, Vector, broadcast_batch
 from .spec import register
 
 
@@ -49,13 +49,14 @@ class AutoregressiveModel(Model):
 
     def encoded_sample(self, sample_shape: Shape, context: Context | None, *, generator: Generator | None) -> Vector:
         """One coordinate after the other."""
-        batch = self._batch(sample_shape, context)
-        columns: list[Tensor] = [torch.empty(0)] * self.features
-        stepper = self.conditioner.stepper(batch, context)
-        for i in self.conditioner.order:
-            columns[i] = self.family.sample(stepper.params(), generator=generator)
-            stepper.push(columns[i])
-        return torch.stack(columns, -1)
+        return self._draw((), self._batch(sample_shape, context), context, generator)
+
+    def encoded_sample_given_prefix(
+        self, prefix: Scalars, sample_shape: Shape, context: Context | None, *, generator: Generator | None
+    ) -> Vector:
+        """The same, from the first coordinate on that the prefix does not hold."""
+        batch = torch.Size((*sample_shape, *broadcast_batch(prefix, context)))
+        return self._draw(prefix.expand(*batch, -1).unbind(-1), batch, context, generator)
 
     def encoded_rsample_and_log_prob(
         self, sample_shape: Shape, context: Context | None, *, generator: Generator | None
@@ -71,6 +72,18 @@ class AutoregressiveModel(Model):
             rows.append(self.family.log_prob(columns[i], params))
             stepper.push(columns[i])
         return torch.stack(columns, -1), torch.stack(rows, -1).sum(-1)
+
+    def _draw(
+        self, known: tuple[Tensor, ...], batch: torch.Size, context: Tensor | None, generator: Generator | None
+    ) -> Tensor:
+        """Rows whose first coordinates in the order are `known`; the others are drawn."""
+        columns: list[Tensor] = [torch.empty(0)] * self.features
+        stepper = self.conditioner.stepper(batch, context)
+        for place, i in enumerate(self.conditioner.order):
+            fresh = place >= len(known)
+            columns[i] = self.family.sample(stepper.params(), generator=generator) if fresh else known[place]
+            stepper.push(columns[i])
+        return torch.stack(columns, -1)
 
     def _batch(self, sample_shape: Shape, context: Tensor | None) -> torch.Size:
         return torch.Size((*sample_shape, *(() if context is None else context.shape[:-1])))

@@ -8,7 +8,8 @@ from torch import Generator, Tensor, nn
 from .bases import Base
 from .bijections import Bijection
 from .model import Model
-from .shapes import Context, LogDensity, Shape, Vector
+from .prefix import sample_given_prefix
+from .shapes import Context, LogDensity, Scalars, Shape, Vector
 from .spec import register
 
 
@@ -49,6 +50,12 @@ class Flow(Model):
         """A draw of the base and one forward."""
         u = self.base.sample(*self._draw(sample_shape, context), generator=generator)
         return self.bijection(u, self._bijection_context(context))[0]  # type: ignore[no-any-return]
+
+    def encoded_sample_given_prefix(
+        self, prefix: Scalars, sample_shape: Shape, context: Context | None, *, generator: Generator | None
+    ) -> Vector:
+        """The prefix's noise by an inverse, the rest of the noise from the base, and one forward."""
+        return sample_given_prefix(self.base, self.bijection, prefix, sample_shape, context, generator=generator)
 
     def encoded_rsample_and_log_prob(
         self, sample_shape: Shape, context: Context | None, *, generator: Generator | None

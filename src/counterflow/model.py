@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from .densities import Conditionals, detached
-from .shapes import Context, LogDensity, Shape, Vector, as_shape, check_context, check_vector
+from .shapes import Context, LogDensity, Scalars, Shape, Vector, as_shape, check_context, check_vector
 
 
 class Model(nn.Module, ABC):
@@ -53,6 +53,39 @@ class Model(nn.Module, ABC):
         with torch.no_grad():
             return self.encoded_sample(as_shape(sample_shape), self.encode(context), generator=generator)
 
+    def sample_given_prefix(
+        self,
+        prefix: Scalars,
+        sample_shape: int | Shape = (),
+        context: Context | None = None,
+        *,
+        generator: Generator | None = None,
+    ) -> Vector:
+        r"""Draws of p(x_{>=k} | x_{<k}, c), the coordinates that come first being known: conditional sampling.
+
+        Args:
+            prefix: The k coordinates that come first in the model's order, in that order, shape (*P, k); k may be
+                anything from 0 (then this is `sample`) to D.
+            sample_shape: Draws for each prefix; 1000 means (1000,).
+            context: As in `sample`; its batch axes and those of the prefix broadcast.
+            generator: Of the draws.
+
+        Returns:
+            Whole rows, (*sample_shape, *batch, D), without gradient; the prefix stands in them bit for bit.
+
+        Raises:
+            TypeError: a prefix not of the model's precision; a model that does not generate one coordinate after the
+                other; a flow whose base is not factorised.
+            ValueError: a prefix of more than D coordinates; batch axes that do not broadcast; a flow whose
+                layers do not share one order, and then the first that breaks it is named.
+
+        Cost: of a flow, `sample` for the draws, and one inverse of each prefix.
+        """
+        with torch.no_grad():
+            self.check_prefix(prefix)
+            shape = as_shape(sample_shape)
+            return self.encoded_sample_given_prefix(prefix, shape, self.encode(context), generator=generator)
+
     def rsample_and_log_prob(
         self,
         sample_shape: int | Shape = (),
@@ -94,6 +127,12 @@ class Model(nn.Module, ABC):
     ) -> tuple[Vector, LogDensity]:
         """Reparameterised draws and their log density, with an encoded context."""
 
+    def encoded_sample_given_prefix(
+        self, prefix: Scalars, sample_shape: Shape, context: Context | None, *, generator: Generator | None
+    ) -> Vector:
+        """Draws of the rest of a checked prefix, with an encoded context."""
+        raise TypeError(f"a {type(self).__name__} does not generate one coordinate after the other: it takes no prefix")
+
     def encoded_conditionals(self, x: Vector, context: Context | None) -> Conditionals:
         """The laws of all rows, with an encoded context."""
         raise TypeError(f"{type(self).__name__} has no conditionals here; as_autoregressive(flow) has those of a flow")
@@ -121,11 +160,22 @@ class Model(nn.Module, ABC):
     def check_event(self, x: Tensor) -> None:
         """Refuse an x of the wrong shape or precision."""
         check_vector(x, self.features, "x")
+        self._check_precision(x, "x")
+
+    def check_prefix(self, prefix: Tensor) -> None:
+        """Refuse a prefix with more than D coordinates, or of the wrong precision."""
+        known = (0, *getattr(prefix, "shape", ()))[-1]
+        check_vector(prefix, known, "a prefix")
+        if known > self.features:
+            raise ValueError(f"expected a prefix of at most {self.features} coordinates, got {known}")
+        self._check_precision(prefix, "the prefix")
+
+    def _check_precision(self, x: Tensor, name: str) -> None:
         expected = self._dtype(x.dtype)
         if x.dtype != expected:
             raise TypeError(
-                f"the model computes in {expected} and x is {x.dtype}: convert one of them, "
-                f"x.to({expected}) or model.to({x.dtype})"
+                f"the model computes in {expected} and {name} is {x.dtype}: convert one of them, "
+                f"{name.split()[-1]}.to({expected}) or model.to({x.dtype})"
             )
 
     def _dtype(self, default: torch.dtype) -> torch.dtype:
@@ -159,6 +209,15 @@ class Given:
         """Draws without gradient, (*sample_shape, *batch of context, D)."""
         with torch.no_grad():
             return self.model.encoded_sample(as_shape(sample_shape), self.encoded, generator=generator)
+
+    def sample_given_prefix(
+        self, prefix: Scalars, sample_shape: int | Shape = (), /, *, generator: Generator | None = None
+    ) -> Vector:
+        """Draws of p(x_{>=k} | x_{<k}, c), (*sample_shape, *batch, D), given the coordinates first in the order."""
+        with torch.no_grad():
+            self.model.check_prefix(prefix)
+            shape = as_shape(sample_shape)
+            return self.model.encoded_sample_given_prefix(prefix, shape, self.encoded, generator=generator)
 
     def rsample_and_log_prob(
         self, sample_shape: int | Shape = (), /, *, generator: Generator | None = None

@@ -7,12 +7,13 @@ import torch
 from torch import Generator, Tensor
 
 from .bases import DiagonalNormal, FactorisedBase, StandardNormal
-from .bijections import Bijection, Chain, Inverse, RowMaps
+from .bijections import RowMaps
 from .densities import Conditionals
 from .families import Laws, Normal
 from .flow import Flow
 from .model import Given, Model
 from .shapes import Context, LogDensity, Scalars, Shape, Vector, as_shape
+from .shared_order import broken_order
 from .univariate import Additive, Affine, Composed, Exp, Inverted, Line, Univariate
 
 
@@ -101,6 +102,12 @@ class OneOrder(Model):
         """The flow's."""
         return self.flow.encoded_sample(sample_shape, context, generator=generator)
 
+    def encoded_sample_given_prefix(
+        self, prefix: Scalars, sample_shape: Shape, context: Context | None, *, generator: Generator | None
+    ) -> Vector:
+        """The flow's."""
+        return self.flow.encoded_sample_given_prefix(prefix, sample_shape, context, generator=generator)
+
     def encoded_rsample_and_log_prob(
         self, sample_shape: Shape, context: Context | None, *, generator: Generator | None
     ) -> tuple[Vector, LogDensity]:
@@ -166,20 +173,7 @@ def as_autoregressive(flow: Flow | Given) -> OneOrder | Given:
         return Given(inner, flow.context, flow.encoded)
     if not isinstance(flow.base, FactorisedBase):
         raise TypeError(f"the base, a {type(flow.base).__name__}, has no independent coordinates of known law")
-    shared: tuple[int, ...] | None = None
-    for name, layer in _layers(flow.bijection, "bijection"):
-        order = layer.order
-        if order is None or (order and shared is not None and order != shared):
-            why = "mixes coordinates" if order is None else f"generates in the order {order}, layers before it {shared}"
-            raise TypeError(f"{name} ({type(layer).__name__}) breaks the order: it {why}")
-        shared = order or shared
+    broken = broken_order(flow.bijection)
+    if broken is not None:
+        raise TypeError(broken)
     return OneOrder(flow, flow.base)
-
-
-def _layers(bijection: Bijection, name: str) -> list[tuple[str, Bijection]]:
-    if isinstance(bijection, Inverse) and isinstance(bijection.bijection, Chain):
-        return _layers(bijection.bijection, f"{name}.bijection")
-    if not isinstance(bijection, Chain):
-        return [(name, bijection)]
-    parts = [_layers(part, f"{name}.parts.{i}") for i, part in enumerate(bijection.parts)]  # type: ignore[arg-type]
-    return [layer for part in parts for layer in part]

@@ -185,6 +185,7 @@ def test_inspect_reads_a_model_saved_without_the_command_line(run: Runner) -> No
         ["score", "model.safetensors", "good.csv", "-o", "s.csv"],
         ["sample", "model.safetensors", "-n", "5", "-o", "x.csv"],
         ["inspect", "model.safetensors"],
+        ["bench", "model.safetensors", "--batch", "2", "--seconds", "0.001"],
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -198,7 +199,7 @@ def test_quiet_leaves_only_the_result(run: Runner) -> None:
     assert "Held-out log-likelihood" in outcome.out
 
 
-@pytest.mark.parametrize("command", [[], ["fit"], ["score"], ["sample"], ["inspect"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["fit"], ["score"], ["sample"], ["inspect"], ["bench"], ["demo"]])
 def test_every_command_has_help_with_the_exit_codes(command: list[str], run: Runner) -> None:
     outcome = run(*command, "--help")
     assert outcome.code == 0

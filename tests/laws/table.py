@@ -91,15 +91,20 @@ CONDITIONERS: dict[str, Entry] = {
     "MaskedMLP(one layer)": entry(lambda d, m: mlp(d, m, 3, hidden=(12,), activation=nn.Tanh())),
     "MaskedMLP(three layers)": entry(lambda d, m: mlp(d, m, 1, hidden=(8, 20, 12), activation=nn.SiLU())),
     "MaskedMLP(residual)": entry(lambda d, m: mlp(d, m, hidden=(16, 16, 16), residual=True)),
+    "MaskedMLP(gated)": entry(
+        lambda d, m: mlp(d, m, hidden=(16, 16), residual=True, gated=True), context_features=(2,)
+    ),
     "MaskedMLP(dropout)": entry(lambda d, m: mlp(d, m, activation=nn.ELU(), dropout=0.3)),
     "MaskedMLP(random order)": entry(lambda d, m: mlp(d, m, order=conditioners.random_order(d))),
     "MaskedMLP(random degrees)": entry(random_mlp, Traits(sees_all=False)),
 }
 
 
-def autoregressive(features: int, context_features: int, t: Any = None, **options: Any) -> cf.Autoregressive:
+def autoregressive(
+    features: int, context_features: int, t: Any = None, solver: Any = None, **options: Any
+) -> cf.Autoregressive:
     t = t or U.Affine()
-    return cf.Autoregressive(mlp(features, context_features, t.num_params, **options), t, solver=solvers.Stepwise())
+    return cf.Autoregressive(mlp(features, context_features, t.num_params, **options), t, solver=solver)
 
 
 def coupling(features: int, context_features: int, t: Any = None) -> cf.Coupling:
@@ -141,6 +146,11 @@ BIJECTIONS: dict[str, Entry] = {
     "Autoregressive(RationalQuadratic)": entry(lambda d, m: autoregressive(d, m, U.RationalQuadratic())),
     "Autoregressive(LinearRational)": entry(lambda d, m: autoregressive(d, m, U.LinearRational(bins=4), residual=True)),
     "Autoregressive(random order)": entry(lambda d, m: autoregressive(d, m, order=conditioners.random_order(d))),
+    "Autoregressive(Stepwise)": entry(lambda d, m: autoregressive(d, m, solver=solvers.Stepwise())),
+    "Autoregressive(FixedPoint)": entry(lambda d, m: autoregressive(d, m, solver=solvers.FixedPoint(0.0))),
+    "Autoregressive(gated)": entry(
+        lambda d, m: autoregressive(d, m, hidden=(16, 16), residual=True, gated=True), context_features=(2,)
+    ),
     "Inverse(Autoregressive)": entry(lambda d, m: cf.Inverse(autoregressive(d, m, U.Affine().inverted))),
     "Coupling": entry(coupling),
     "Coupling(Additive)": entry(lambda d, m: coupling(d, m, U.Additive())),

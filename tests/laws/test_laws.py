@@ -21,8 +21,8 @@ CASES = [
 
 # Abstract classes, protocols and values that no law table can hold; everything else that is public must be in it.
 CONTRACTS = {"Base", "FactorisedBase", "Bijection", "Conditioner", "Family", "Model", "Scale", "Solver", "Univariate"}
-RECORDS = {"Given", "Laws", "RowMaps", "Solution", "MaskedLayers", "Stepper", "RepeatedPass"}
-PARTS = {"MaskedLinear", "MLP", "Stepwise", "Reverse", "Shuffle"}  # seen by the laws inside other classes
+RECORDS = {"Given", "Laws", "RowMaps", "Solution", "Stepper", "RepeatedPass"}
+PARTS = {"MaskedLinear", "MLP", "Blocked", "Reverse", "Shuffle"}  # seen by the laws inside other classes
 
 
 @pytest.mark.parametrize(("kind", "entry", "law"), CASES)

@@ -1,8 +1,8 @@
 """The autoregressive bijection: row i is a univariate map steered by the rows before it."""
 
-from ..conditioners import Conditioner
+from ..conditioners import Conditioner, MaskedMLP
 from ..shapes import Context, LogDensity, Vector
-from ..solvers import Solver, Stepwise
+from ..solvers import Blocked, Solver, Stepwise, evaluate
 from ..spec import register
 from ..univariate import Univariate
 from .bijection import Bijection, RowMaps
@@ -20,7 +20,7 @@ class Autoregressive(Bijection):
     Args:
         conditioner: Gives the parameters, D rows of P.
         univariate: The map tau with that many parameters.
-        solver: How to invert; None is the best exact solver there is.
+        solver: How to invert; None is the best exact solver there is: `Blocked` for a `MaskedMLP`, else `Stepwise`.
 
     Raises:
         ValueError: the conditioner's rows do not have the univariate map's number of parameters.
@@ -42,13 +42,13 @@ class Autoregressive(Bijection):
     def forward(self, u: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """x, log |dx/du|, in one parallel pass."""
         self.check(u, "u", context)
-        x, log_slope = self.univariate.forward(u, self.conditioner(u, context))
-        return x, log_slope.sum(-1)
+        return evaluate(self.conditioner, self.univariate, u, context)
 
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u, log |du/dx|, by the solver."""
         self.check(x, "x", context)
-        solution = (self.solver or Stepwise()).solve(self.conditioner, self.univariate, x, context)
+        solver = self.solver or (Blocked() if type(self.conditioner) is MaskedMLP else Stepwise())
+        solution = solver.solve(self.conditioner, self.univariate, x, context)
         return solution.u, solution.log_det
 
     @property

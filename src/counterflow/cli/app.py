@@ -142,6 +142,30 @@ def inspect(model: ModelFile, *, json: Json = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 @refusing
+def bench(
+    model: ModelFile,
+    *,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option("--batch", help="Rows per call, once for each size; 1, 100, 1000 and 10000 if not given."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="For each figure, after its first call; one call is always made.")
+    ] = 1.0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Time both directions of a model on this machine: counterflow bench model.safetensors."""
+    from .bench import run_bench
+    from .fitting import use_threads
+
+    use_threads(threads)
+    run_bench(model, batch, seconds, Console(quiet, json))
+
+
+@app.command(epilog=EXIT_CODES)
+@refusing
 def demo(
     folder: Annotated[
         Path, typer.Option("--folder", help="Where to write; the demo's own files in it are replaced.")

@@ -1,16 +1,19 @@
 """A masked multilayer perceptron (MADE), with residual blocks if asked (ResMADE)."""
 
+import weakref
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..shapes import Context, Params, Shape, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
-from .conditioner import Conditioner, Stepper
-from .masked_linear import MaskedLayers, MaskedLinear
+from .conditioner import Conditioner, RepeatedPass, Stepper
+from .masked_linear import MaskedLinear
 from .masked_stepper import MaskedStepper
 from .masks import Degrees, check_order, input_degrees, sorted_degrees
 from .network import check_widths, elementwise
+from .program import Activate, Add, Gate, Linear, Program, Shift, Step
 
 
 @register
@@ -20,7 +23,7 @@ class MaskedMLP(Conditioner):
     .. math:: h_1 = f(W_1 x + V c + b_1), \quad h_l = f(W_l h_{l-1} + b_l), \quad \text{params} = W_o h_L + b_o
 
     and with `residual` (ResMADE), h_1 = W_1 x + V c + b_1 without activation, then one block per further width,
-    h_l = h_{l-1} + W_l' f(W_l f(h_{l-1}) + b_l) + b_l'.
+    h_l = h_{l-1} + W_l' f(W_l f(h_{l-1}) + b_l) + b_l'; if gated, what is added is multiplied by sigmoid(G_l c + g_l).
 
     Args:
         features: D.
@@ -28,6 +31,7 @@ class MaskedMLP(Conditioner):
         hidden: Widths of the hidden layers; equal ones if residual.
         context_features: M; the context enters the first layer, and every row sees it.
         residual: ResMADE instead of MADE.
+        gated: The context also opens and closes each residual block, unit by unit.
         activation: Any elementwise module without parameters.
         dropout: Probability, in the hidden layers (inside the blocks if residual), in training mode only.
         order: The coordinates in the order in which they are generated; by default 0, 1, ...
@@ -38,7 +42,7 @@ class MaskedMLP(Conditioner):
         ValueError: sizes, orders or degrees that do not fit each other.
 
     Cost: one dense pass, B * (D H + (L - 1) H^2 + H D P) multiply-adds; twice the second term with residual blocks.
-    Source: Germain et al. (2015), arXiv:1502.03509; ResMADE: Durkan and Nash (2019), arXiv:1904.05626.
+    Source: Germain et al. (2015), arXiv:1502.03509; ResMADE: Durkan and Nash (2019), arXiv:1904.05626; gates: nflows.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class MaskedMLP(Conditioner):
         context_features: int = 0,
         *,
         residual: bool = False,
+        gated: bool = False,
         activation: nn.Module | None = None,
         dropout: float = 0.0,
         order: tuple[int, ...] | None = None,
@@ -57,8 +62,10 @@ class MaskedMLP(Conditioner):
         super().__init__()
         check_widths(hidden)
         _check_sizes(features, num_params, hidden, context_features, residual)
+        if gated and not (residual and context_features):
+            raise ValueError("gates are opened by a context and belong to residual blocks: gated needs both")
         self.features, self.num_params, self.context_features = features, num_params, context_features
-        self.hidden, self.residual, self.dropout = tuple(hidden), residual, dropout
+        self.hidden, self.residual, self.gated, self.dropout = tuple(hidden), residual, gated, dropout
         self.activation = elementwise(activation)
         self._order = tuple(range(features)) if order is None else tuple(order)
         check_order(self._order, features)
@@ -76,8 +83,15 @@ class MaskedMLP(Conditioner):
         pairs = zip(units[1:], units[:-1], strict=True)
         self.layers = nn.ModuleList(MaskedLinear(out, source) for out, source in pairs)
         self.outer = nn.ModuleList(MaskedLinear(out, out) for out in units[1:]) if residual else None
+        gates = (nn.Sequential(nn.Linear(context_features, len(layer)), nn.Sigmoid()) for layer in self.degrees[1:])
+        self.gates = nn.ModuleList(gates) if gated else None
         # Rows lie parameter by parameter, (P, D): each parameter of all rows is then contiguous.
         self.out = MaskedLinear((inputs - 1).repeat(num_params), units[-1])
+        blocks = [layer for layer in self.degrees[1:] for _ in range(3)]
+        between = [self.degrees[0], *blocks] if residual else list(self.degrees)
+        program = self._as_program()
+        self.layout = program.layout_by_degrees(self._order, between)
+        _PROGRAMS[self] = self._parts(), program
         with torch.no_grad():  # start near the maps of zero parameters, which are tame
             for parameter in self.out.parameters():
                 parameter.mul_(0.1)
@@ -95,8 +109,7 @@ class MaskedMLP(Conditioner):
         h = self.first(x)
         if self.context is not None:
             h = h + self.context(context)
-        h = self._plain(h) if self.outer is None else self._residual(h)
-        rows: Tensor = self.out(h)
+        rows: Tensor = self._plain(h) if self.outer is None else self.out(self._residual(h, context))
         return rows.reshape(*rows.shape[:-1], self.num_params, self.features).transpose(-1, -2)
 
     def stepper(self, batch_shape: Shape, context: Context | None = None) -> Stepper:
@@ -105,41 +118,86 @@ class MaskedMLP(Conditioner):
         Raises:
             RuntimeError: dropout is active, so that there is no one function to step through.
 
-        Cost: the unmasked half of one dense pass, in D dependent steps.
+        Cost: the unmasked half of one dense pass, in D dependent steps; D passes if a layer has hooks or a forward of
+            its own.
         """
         check_context(context, self.context_features)
         if self.dropout and self.training:
             raise RuntimeError("dropout makes this network a different function at every call: call eval() first")
-        return MaskedStepper(self.taken_apart(), batch_shape, context)
+        if not all(isinstance(layer, MaskedLinear) and layer.is_its_weight for layer in self._linears()):
+            return RepeatedPass(self, batch_shape, context)
+        return MaskedStepper(self.program(), self.layout, batch_shape, context)
 
-    def taken_apart(self) -> MaskedLayers:
-        """The layers as they are now, for those who run the network their own way."""
-        return MaskedLayers(
-            order=self._order,
-            degrees=self.degrees,
-            first=self.first,
-            context=self.context,
-            layers=list(self.layers),  # type: ignore[arg-type]
-            outer=list(self.outer or ()),  # type: ignore[arg-type]
-            out=self.out,
-            num_params=self.num_params,
-            activation=self.activation,
-        )
+    @property
+    def is_plain(self) -> bool:
+        """Whether the program says all: no layer has become something else (hooked, pruned, parametrised, adapted)."""
+        return all(type(layer) is MaskedLinear and layer.is_its_weight for layer in self._linears())
+
+    def program(self) -> Program:
+        """The network as data, for those who run it their own way; `layout` says when its units can be computed."""
+        if torch.compiler.is_compiling():
+            return self._as_program()
+        modules = self._parts()
+        known = _PROGRAMS.get(self)
+        if known is None or known[0] != modules:  # never seen, or a module has been replaced
+            program = self._as_program()
+            program.check(self.layout)
+            known = _PROGRAMS[self] = (modules, program)
+        return known[1]
+
+    def _linears(self) -> list[nn.Module]:
+        return [self.first, *self.layers, *(self.outer or ()), self.out]
+
+    def _parts(self) -> tuple[nn.Module | None, ...]:
+        return (*self._modules.values(), *self.layers, *(self.outer or ()), *(self.gates or ()))
+
+    def _as_program(self) -> Program:
+        steps: list[Step] = [Linear(1, 0, self.first)]
+        if self.context is not None:
+            steps.append(Shift(1, self.context))
+        sizes, top = [self.features, self.hidden[0]], 1
+        layers: list[MaskedLinear] = list(self.layers)  # type: ignore[arg-type]
+        outers: list[MaskedLinear] = list(self.outer or ())  # type: ignore[arg-type]
+        if not self.residual:
+            steps.append(Activate(1, 1, self.activation))
+            for layer in layers:
+                steps += [Linear(top + 1, top, layer), Activate(top + 1, top + 1, self.activation)]
+                top += 1
+                sizes.append(layer.out_features)
+        for block, (inner, outer) in enumerate(zip(layers, outers, strict=False)):
+            active, middle, after = top + 1, top + 2, top + 3
+            steps += [
+                Activate(active, top, self.activation),
+                Linear(middle, active, inner),
+                Activate(middle, middle, self.activation),
+                Linear(after, middle, outer),
+                *([] if self.gates is None else [Gate(after, self.gates[block])]),
+                Add(after, top),
+            ]
+            sizes += [outer.out_features] * 3
+            top = after
+        steps.append(Linear(top + 1, top, self.out))
+        return Program(self.features, self.num_params, (*sizes, self.out.out_features), tuple(steps))
 
     def _plain(self, h: Tensor) -> Tensor:
-        h = self._drop(self._activate_fresh(h))
-        for layer in self.layers:
-            h = self._drop(self._activate_fresh(layer(h)))
+        for layer in (*self.layers, self.out):
+            h = self._after_activation(layer, h)
         return h
 
-    def _residual(self, h: Tensor) -> Tensor:
-        for inner, outer in zip(self.layers, self.outer or (), strict=True):
-            h = h + outer(self._drop(self.activation(inner(self.activation(h)))))
+    def _residual(self, h: Tensor, context: Tensor | None) -> Tensor:
+        for block, (inner, outer) in enumerate(zip(self.layers, self.outer or (), strict=True)):
+            added = self._after_activation(outer, inner(self.activation(h)))
+            h = h + (added if self.gates is None else added * self.gates[block](context))
         return h
 
-    def _activate_fresh(self, h: Tensor) -> Tensor:
-        """The activation of a layer's own result, which nobody else reads: the commonest one works in place."""
-        return torch.relu_(h) if type(self.activation) is nn.ReLU else self.activation(h)
+    def _after_activation(self, layer: nn.Module, h: Tensor) -> Tensor:
+        """The layer of the activation of h, which nobody else reads: the commonest one works in place."""
+        rectified = type(self.activation) is nn.ReLU
+        if rectified and not (self.dropout and self.training):
+            fresh: Tensor = layer(h, after_relu=True)
+        else:
+            fresh = layer(self._drop(torch.relu_(h) if rectified else self.activation(h)))
+        return fresh
 
     def _drop(self, h: Tensor) -> Tensor:
         return F.dropout(h, self.dropout, self.training) if self.dropout else h
@@ -151,6 +209,12 @@ class MaskedMLP(Conditioner):
             raise ValueError(f"expected degrees of hidden units in 0..{self.features - 1}")
         if self.residual and len(set(self.degrees)) > 1:
             raise ValueError("residual blocks add layers unit by unit, so all layers need the same degrees")
+
+
+# Made of modules alone, and kept beside the networks: a call changes nothing in a network.
+_PROGRAMS: "weakref.WeakKeyDictionary[MaskedMLP, tuple[tuple[nn.Module | None, ...], Program]]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def _check_sizes(

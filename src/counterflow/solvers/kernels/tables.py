@@ -1,0 +1,270 @@
+"""The tables that the CPU kernels interpret, made from a program and its layout.
+
+    steps    one row per step of the program, codes.STEP_*: addresses of weights and of the offset tables
+    ends     (buffers, D + 1): units of a buffer that have a degree below k
+    buffers  where each buffer starts in the scratch memory, and after the last one the spare rows
+    blocks   the steps at which blocks of the tile kernel begin, and D
+
+What depends on the layout alone is made once per network; addresses of weights are written anew at every call.
+"""
+
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...conditioners.program import (
+    Activate,
+    Add,
+    Gate,
+    Keep,
+    Layout,
+    Linear,
+    Program,
+    Scale,
+    Shift,
+    Step,
+    Transposed,
+)
+from . import codes
+from .encoding import encode_activation
+
+LARGEST_BLOCK = 16  # units of one buffer that a block may hold, and coordinates if their rows are more than
+LARGEST_WINDOW = 256  # rows of the outputs
+SPARE_ROWS = 4
+
+
+class Filled(NamedTuple):
+    """Of one call: the table `steps`, the number of each row's activation, and the tensors that are pointed to."""
+
+    steps: np.ndarray
+    numbers: np.ndarray
+    read: list[Tensor]
+
+
+class Tables:
+    """The tables of one network for one use, without addresses.
+
+    Attributes:
+        steps, ends, blocks: See the module.
+        tile_buffers: Offsets of buffers in rows, for the tile kernel.
+        flat_buffers: Offsets in numbers, for the kernel of one sample, in float32 and float64 alike.
+        members: For each row of `steps`, the step of the program that it belongs to.
+        order, order_at: The coordinates in the order in which they are solved, and where that table lies.
+        contiguous: Whether every row of weights is contiguous in the order of its source.
+    """
+
+    def __init__(self, program: Program, layout: Layout) -> None:
+        self._layout: Layout | None = layout  # until all is made: tables outlive no layout
+        self.ends = np.array(layout.ends, np.int64)
+        self.blocks = _blocks(self.ends)
+        self._kept: list[np.ndarray] = []
+        rows: list[list[int]] = []
+        self.members: list[int] = []
+        begun: set[int] = set()
+        for index, step in enumerate(program.steps):
+            for row in self._rows(step, begun):
+                rows.append(row)
+                self.members.append(index)
+        self._data = self._reads(program, layout, rows)
+        self.steps = np.array(rows, np.int64)
+        self.order = np.array(layout.order, np.int64)
+        self.order_at = self._address(self.order)
+        self.contiguous = all(
+            bool((np.diff(layout.index[step.source]) == 1).all()) for step in program.steps if isinstance(step, Linear)
+        )
+        outputs = len(program.sizes) - 1
+        window = max(np.diff(self.ends[outputs][self.blocks]))
+        heights = [*program.sizes[:outputs], int(window), SPARE_ROWS]
+        self.tile_buffers = np.concatenate([[0], np.cumsum(heights)])
+        vector = 16  # float32 lanes; twice what float64 needs
+        padded = [(size + 2 * vector - 1) // vector * vector for size in [*program.sizes[:outputs], program.num_params]]
+        spare = vector * (program.num_params + 1)
+        self.flat_buffers = np.concatenate([[0], np.cumsum([*padded, spare])])
+        self._layout = None
+        # What the data of each row must be: (units) of its target, or (out, in) of its layer.
+        steps: list[Any] = list(program.steps)
+        layers = {row: steps[member].layer for row, member, what in self._data if "weight" in what}
+        self._widths = {row: program.sizes[rows[row][codes.STEP_TARGET]] for row, _, _ in self._data}
+        self._widths |= {row: layer.in_features for row, layer in layers.items()}
+        self._heights = {row: layer.out_features for row, layer in layers.items()}
+
+    def _rows(self, step: Step, begun: set[int]) -> list[list[int]]:
+        """Rows of the table for a step: a target begins with its bias, or with zeros."""
+        match step:
+            case Linear(target, source, layer):
+                bias = self._row(codes.BIAS if target not in begun else codes.SHIFT, target, self._index(target))
+                begun.add(target)
+                linear = self._row(
+                    codes.LINEAR,
+                    target,
+                    self._index(target) * layer.in_features,
+                    source=source,
+                    columns=self._index(source),
+                )
+                return [bias, linear]
+            case Shift(target):
+                return [self._row(codes.SHIFT, target, self._index(target))]
+            case Gate(target):
+                return [self._row(codes.GATE, target, self._index(target))]
+            case Transposed(target, source, layer):
+                begin = [] if target in begun else [self._row(codes.BIAS, target, self._index(target))]
+                begun.add(target)
+                columns = self._index(source) * layer.in_features
+                return [*begin, self._row(codes.LINEAR, target, self._index(target), source=source, columns=columns)]
+            case Scale(target):
+                return [self._row(codes.GATE, target, self._index(target))]
+            case Keep(target):
+                return [self._row(codes.KEEP, target, self._index(target))]
+            case Add(target, source):
+                begin = [] if target in begun else [self._row(codes.BIAS, target, self._index(target))]
+                begun.add(target)
+                return [*begin, self._row(codes.ADD, target, self._moved(target, source), source=source)]
+            case Activate(target, source):
+                begun.add(target)
+                return [self._row(codes.ACTIVATE, target, self._moved(target, source), source=source)]
+        raise TypeError(f"no kernel for a {type(step).__name__}")
+
+    def _reads(self, program: Program, layout: Layout, rows: list[list[int]]) -> list[tuple[int, int, str]]:
+        """Which rows of the table point to data: the row, its step of the program, and what it reads of its layer."""
+        reads, holes = [], iter(layout.holes)
+        for row, member in enumerate(self.members):
+            step, kind = program.steps[member], rows[row][codes.STEP_KIND]
+            if isinstance(step, Linear):
+                what = "bias" if kind != codes.LINEAR else "masked weight" if next(holes) else "weight"
+                reads.append((row, member, what))
+            elif isinstance(step, Transposed) and kind == codes.LINEAR:
+                reads.append((row, member, "masked weight" if next(holes) else "weight"))
+            elif isinstance(step, Activate):
+                reads.append((row, member, "activation"))
+            elif isinstance(step, Shift | Gate):
+                reads.append((row, member, "values"))
+            elif isinstance(step, Scale | Keep):
+                reads.append((row, member, "slope" if isinstance(step, Scale) else "kept"))
+        return reads
+
+    def _moved(self, target: int, source: int) -> np.ndarray | None:
+        """Where the units of the target lie in the source, unless they lie alike."""
+        mine, theirs = self._index(target), self._index(source)
+        return None if np.array_equal(mine, theirs) else np.argsort(theirs)[mine]
+
+    def _index(self, buffer: int) -> np.ndarray:
+        return np.array(_present(self._layout).index[buffer], np.int64)
+
+    def _row(
+        self, kind: int, target: int, rows: np.ndarray | None, *, source: int = 0, columns: np.ndarray | None = None
+    ) -> list[int]:
+        row = [0] * codes.STEP_FIELDS
+        row[codes.STEP_KIND], row[codes.STEP_TARGET], row[codes.STEP_SOURCE] = kind, target, source
+        row[codes.STEP_ROWS] = 0 if rows is None else self._address(rows)
+        row[codes.STEP_COLUMNS] = 0 if columns is None else self._address(columns)
+        return row
+
+    def fill(
+        self,
+        program: Program,
+        dtype: torch.dtype,
+        context: Tensor | None,
+        slopes: dict[int, Tensor] | None = None,
+        kept: dict[int, Tensor] | None = None,
+    ) -> "Filled":
+        """The table `steps` with the addresses of the weights as they are now.
+
+        Weights are read where they lie. Only those of a layer with holes are copied, with its mask put on.
+
+        Args:
+            program: With the modules whose weights are to be read.
+            dtype: Of everything.
+            context: (N, M) or (1, M), or None.
+            slopes: For the `Scale` steps of a mirrored program, (N or 1, units) each.
+            kept: Where its `Keep` steps write, (N, units) each, contiguous.
+
+        Raises:
+            TypeError: a weight, or what the context adds, is not of that dtype.
+        """
+        steps, read, numbers = self.steps.copy(), [], np.zeros(len(self.steps))
+        for row, member, what in self._data:
+            step: Any = program.steps[member]
+            if what == "activation":
+                encoded = encode_activation(step.function)
+                assert encoded is not None  # the caller asked `knows` first
+                steps[row, codes.STEP_CODE], numbers[row] = encoded
+                continue
+            if what == "bias":
+                data = step.layer.bias
+            elif what == "weight":
+                data = step.layer.weight
+            elif what == "masked weight":
+                data = step.layer.masked_weight
+            else:
+                data = _per_sample(step, what, context, slopes, kept)
+                steps[row, codes.STEP_STRIDE] = 0 if len(data) == 1 else data.shape[-1]
+            if data is None:
+                continue
+            if data.dtype != dtype:
+                raise TypeError(f"the conditioner computes in {data.dtype}, and x is {dtype}")
+            if not data.is_cpu:
+                raise RuntimeError(f"a weight of the conditioner is on {data.device}, and x on the CPU")
+            if data.shape[-1] != self._widths[row] or (
+                data.ndim == 2 and len(data) != self._heights.get(row, len(data))
+            ):
+                raise ValueError(
+                    f"a weight of the conditioner has shape {tuple(data.shape)}, which is not its network's"
+                )
+            if not data.is_contiguous():
+                data = data.contiguous()
+            read.append(data)
+            steps[row, codes.STEP_DATA] = data.data_ptr()
+        return Filled(steps, numbers, read)
+
+    def _address(self, offsets: np.ndarray) -> int:
+        offsets = np.ascontiguousarray(offsets, np.int64)
+        self._kept.append(offsets)
+        return int(offsets.ctypes.data)
+
+
+def _present(layout: Layout | None) -> Layout:
+    assert layout is not None
+    return layout
+
+
+def _per_sample(
+    step: Any, what: str, context: Tensor | None, slopes: dict[int, Tensor] | None, kept: dict[int, Tensor] | None
+) -> Tensor:
+    """What a step reads or writes for each sample, (N or 1, units)."""
+    if what == "values":
+        values: Tensor = step.layer(context)
+        return values
+    found = slopes if what == "slope" else kept
+    assert found is not None
+    return found[step.step]
+
+
+def _blocks(ends: np.ndarray) -> np.ndarray:
+    """Begin a block before a step that would make it too large; a degree too large by itself is a block of its own."""
+    begins, last = [0], ends.shape[1] - 1
+    for k in range(1, last):
+        grown = ends[:, k + 1] - ends[:, begins[-1]]
+        coordinates, units, rows = k + 1 - begins[-1], grown[1:-1].max(initial=0), max(grown[0], grown[-1])
+        if units > LARGEST_BLOCK or (coordinates > LARGEST_BLOCK and rows > LARGEST_WINDOW):
+            begins.append(k)
+    return np.array([*begins, last], np.int64)
+
+
+_TABLES: "weakref.WeakKeyDictionary[Layout, dict[bool, Tables]]" = weakref.WeakKeyDictionary()
+
+
+def tables_of(program: Program, layout: Layout, keep: bool = False) -> Tables:
+    """The tables of a layout, made once: they hold structure only, which never changes.
+
+    Args:
+        program: Any of those that share the layout: the same steps, with any weights.
+        layout: Its own.
+        keep: Whether the program has its `Keep` steps; a layout has one program with and one without.
+    """
+    made = _TABLES.setdefault(layout, {})
+    if keep not in made:
+        made[keep] = Tables(program, layout)
+    return made[keep]

@@ -1,0 +1,81 @@
+"""The parallel direction without gradients, by the same kernels: no recursion, and half of the multiplications."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..conditioners import Conditioner, MaskedMLP
+from ..shapes import Context, Vector, broadcast_batch, check_context, check_vector
+from ..tracing import plain_tensors
+from ..univariate import Univariate
+from .kernels import kernel_for
+
+
+class Flat(NamedTuple):
+    """x (N, D) and the context (N, M), or (1, M) where one serves all samples; the batch shape they had."""
+
+    x: Tensor
+    context: Tensor | None
+    batch: torch.Size
+
+
+def flattened(x: Tensor, context: Tensor | None) -> Flat:
+    """One batch axis, as a view where that is possible."""
+    if context is None and x.ndim == 2:
+        return Flat(x, None, x.shape[:1])
+    batch = broadcast_batch(x, context)
+    flat = x.expand(*batch, x.shape[-1]).reshape(batch.numel(), x.shape[-1])
+    if context is None:
+        return Flat(flat, None, batch)
+    width = context.shape[-1]
+    if context.shape[:-1].numel() == 1:
+        return Flat(flat, context.reshape(1, width), batch)
+    return Flat(flat, context.expand(*batch, width).reshape(batch.numel(), width), batch)
+
+
+def check_fit(conditioner: Conditioner, univariate: Univariate, x: Tensor, context: Tensor | None) -> None:
+    """Refuse what a kernel would read past the end of.
+
+    Raises:
+        ValueError: x, context or the univariate map have other sizes than the conditioner's.
+    """
+    check_vector(x, conditioner.features, "x")
+    check_context(context, conditioner.context_features)
+    if univariate.num_params != conditioner.num_params:
+        raise ValueError(
+            f"{type(univariate).__name__} takes {univariate.num_params} parameters, "
+            f"the conditioner gives {conditioner.num_params}"
+        )
+
+
+def readable(conditioner: MaskedMLP, x: Tensor, context: Tensor | None) -> bool:
+    """Whether a kernel may read the memory of all that a call involves."""
+    return conditioner.is_plain and plain_tensors(x, context, conditioner.first.weight, conditioner.out.weight)
+
+
+def evaluate(
+    conditioner: Conditioner, univariate: Univariate, u: Vector, context: Context | None = None
+) -> tuple[Tensor, Tensor]:
+    """x_i = tau(u_i; params(u_<i)) and log |dx/du|: one parallel pass.
+
+    A `MaskedMLP` runs in a kernel where there is one, nothing asks for gradients, and dropout is off.
+
+    Raises:
+        ValueError: sizes that do not fit each other.
+    """
+    check_fit(conditioner, univariate, u, context)
+    if (
+        type(conditioner) is MaskedMLP
+        and not torch.is_grad_enabled()
+        and not (conditioner.dropout and conditioner.training)
+        and readable(conditioner, u, context)
+    ):
+        program = conditioner.program()
+        kernel = kernel_for(program, univariate, u)
+        if kernel is not None:
+            flat = flattened(u, context)
+            x, log_det = kernel(program, conditioner.layout, univariate, flat.x, flat.context, evaluate=True)
+            return x.view(*flat.batch, conditioner.features), log_det.view(flat.batch)
+    x, log_slope = univariate.forward(u, conditioner(u, context))
+    return x, log_slope.sum(-1)
