@@ -131,7 +131,12 @@ class MaskedMLP(Conditioner):
     @property
     def is_plain(self) -> bool:
         """Whether the program says all: no layer has become something else (hooked, pruned, parametrised, adapted)."""
-        return all(type(layer) is MaskedLinear and layer.is_its_weight for layer in self._linears())
+        for step in self.program().steps:
+            if isinstance(step, Linear):
+                layer = step.layer
+                if type(layer) is not MaskedLinear or layer._forward_hooks or layer._forward_pre_hooks:
+                    return False
+        return True
 
     def program(self) -> Program:
         """The network as data, for those who run it their own way; `layout` says when its units can be computed."""
@@ -149,7 +154,12 @@ class MaskedMLP(Conditioner):
         return [self.first, *self.layers, *(self.outer or ()), self.out]
 
     def _parts(self) -> tuple[nn.Module | None, ...]:
-        return (*self._modules.values(), *self.layers, *(self.outer or ()), *(self.gates or ()))
+        mine = self._modules
+        lists = [*mine["layers"]._modules.values()]  # type: ignore[union-attr]
+        for name in ("outer", "gates"):
+            inner = mine.get(name)
+            lists += [] if inner is None else inner._modules.values()
+        return (*mine.values(), *lists)
 
     def _as_program(self) -> Program:
         steps: list[Step] = [Linear(1, 0, self.first)]

@@ -152,7 +152,8 @@ class Program:
         """
         linear = 0
         for place, step in enumerate(self.steps):
-            if isinstance(step, Linear) and not step.layer.mask.is_meta:
+            layer: object = step.layer if isinstance(step, Linear) else None
+            if isinstance(step, Linear) and isinstance(layer, MaskedLinear) and not layer.mask.is_meta:
                 mask = (
                     step.layer.mask.cpu().float().numpy()[np.ix_(layout.index[step.target], layout.index[step.source])]
                 )

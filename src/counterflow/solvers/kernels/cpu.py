@@ -69,12 +69,16 @@ def run(
     filled = tables.fill(program, given.dtype, context)
     across, along = given.stride()
     order = tables.order if along == 1 else tables.order * along
-    places = np.zeros((codes.PLACES, 3), np.int64)
-    places[: codes.LOG_DET + 1] = (
-        (given.data_ptr(), across, tables.order_at if along == 1 else order.ctypes.data),
-        (values.data_ptr(), given.shape[1], tables.order_at),
-        (log_det.data_ptr(), 1, 0),
-    )
+    given_at = tables.order_at if along == 1 else order.ctypes.data
+    places = np.array(
+        [
+            *(given.data_ptr(), across, given_at),
+            *(values.data_ptr(), given.shape[1], tables.order_at),
+            *(log_det.data_ptr(), 1, 0),
+            *[0] * (3 * (codes.PLACES - codes.LOG_DET - 1)),
+        ],
+        np.int64,
+    ).reshape(-1, 3)
     mode = codes.EVALUATE if evaluate else codes.SOLVE
     if 0 < samples <= FEW and tables.contiguous:
         scratch = np.empty((tables.flat_buffers[-1] + 16) * one.itemsize, np.uint8)

@@ -104,17 +104,19 @@ def _spline_numbers(spline: RationalQuadratic | LinearRational, min_lambda: floa
     return spline.bound, spline.min_bin, spline.min_slope, min_lambda, edge
 
 
+_PLAIN: dict[type, int] = {
+    nn.Identity: codes.IDENTITY,
+    nn.ReLU: codes.RELU,
+    nn.Tanh: codes.TANH,
+    nn.Sigmoid: codes.SIGMOID,
+    nn.SiLU: codes.SILU,
+}
+
+
 def encode_activation(function: Callable[[Tensor], Tensor]) -> tuple[int, float] | None:
     """The code of an activation and its one number, or None."""
-    plain = {
-        nn.Identity: codes.IDENTITY,
-        nn.ReLU: codes.RELU,
-        nn.Tanh: codes.TANH,
-        nn.Sigmoid: codes.SIGMOID,
-        nn.SiLU: codes.SILU,
-    }
-    if type(function) in plain:
-        return plain[type(function)], 0.0
+    if type(function) in _PLAIN:
+        return _PLAIN[type(function)], 0.0
     if type(function) is nn.LeakyReLU:
         return codes.LEAKY_RELU, function.negative_slope
     if type(function) is nn.ELU:

@@ -90,5 +90,5 @@ def activate(x, CODE: tl.constexpr, NUMBER: tl.constexpr):
     elif CODE == SILU:
         y = x * sigmoid(x)
     elif CODE == SOFTPLUS:
-        y = softplus(x)
+        y = tl.where(x > NUMBER, x, softplus(x))
     return y

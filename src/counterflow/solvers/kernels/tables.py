@@ -36,6 +36,9 @@ LARGEST_WINDOW = 256  # rows of the outputs
 SPARE_ROWS = 4
 
 
+_ORDINARY = (Tensor, torch.nn.Parameter)
+
+
 class Filled(NamedTuple):
     """Of one call: the table `steps`, the number of each row's activation, and the tensors that are pointed to."""
 
@@ -68,7 +71,16 @@ class Tables:
             for row in self._rows(step, begun):
                 rows.append(row)
                 self.members.append(index)
-        self._data = self._reads(program, layout, rows)
+        reads = self._reads(program, layout, rows)
+        steps: list[Any] = list(program.steps)
+        self._activations = [read for read in reads if read[2] == "activation"]
+        self._per_sample = [read for read in reads if read[2] in ("values", "slope", "kept")]
+        weights = [read for read in reads if read not in self._activations and read not in self._per_sample]
+        self._weight_rows = np.array([row for row, _, _ in weights], np.int64)
+        self._weights = [
+            (member, what, (steps[member].layer.bias if what == "bias" else steps[member].layer.weight).shape)
+            for _, member, what in weights
+        ]
         self.steps = np.array(rows, np.int64)
         self.order = np.array(layout.order, np.int64)
         self.order_at = self._address(self.order)
@@ -84,12 +96,6 @@ class Tables:
         spare = vector * (program.num_params + 1)
         self.flat_buffers = np.concatenate([[0], np.cumsum([*padded, spare])])
         self._layout = None
-        # What the data of each row must be: (units) of its target, or (out, in) of its layer.
-        steps: list[Any] = list(program.steps)
-        layers = {row: steps[member].layer for row, member, what in self._data if "weight" in what}
-        self._widths = {row: program.sizes[rows[row][codes.STEP_TARGET]] for row, _, _ in self._data}
-        self._widths |= {row: layer.in_features for row, layer in layers.items()}
-        self._heights = {row: layer.out_features for row, layer in layers.items()}
 
     def _rows(self, step: Step, begun: set[int]) -> list[list[int]]:
         """Rows of the table for a step: a target begins with its bias, or with zeros."""
@@ -184,39 +190,36 @@ class Tables:
         Raises:
             TypeError: a weight, or what the context adds, is not of that dtype.
         """
-        steps, read, numbers = self.steps.copy(), [], np.zeros(len(self.steps))
-        for row, member, what in self._data:
-            step: Any = program.steps[member]
-            if what == "activation":
-                encoded = encode_activation(step.function)
-                assert encoded is not None  # the caller asked `knows` first
-                steps[row, codes.STEP_CODE], numbers[row] = encoded
-                continue
-            if what == "bias":
-                data = step.layer.bias
-            elif what == "weight":
-                data = step.layer.weight
-            elif what == "masked weight":
-                data = step.layer.masked_weight
-            else:
-                data = _per_sample(step, what, context, slopes, kept)
-                steps[row, codes.STEP_STRIDE] = 0 if len(data) == 1 else data.shape[-1]
-            if data is None:
-                continue
+        steps, numbers, read = self.steps.copy(), np.zeros(len(self.steps)), []
+        addresses = []
+        for row, member, _ in self._activations:
+            encoded = encode_activation(program.steps[member].function)  # type: ignore[union-attr]
+            assert encoded is not None  # the caller asked `knows` first
+            steps[row, codes.STEP_CODE], numbers[row] = encoded
+        for member, what, shape in self._weights:
+            layer: Any = program.steps[member].layer  # type: ignore[union-attr]
+            data = layer.masked_weight if what == "masked weight" else layer._parameters[what]
             if data.dtype != dtype:
                 raise TypeError(f"the conditioner computes in {data.dtype}, and x is {dtype}")
-            if not data.is_cpu:
-                raise RuntimeError(f"a weight of the conditioner is on {data.device}, and x on the CPU")
-            if data.shape[-1] != self._widths[row] or (
-                data.ndim == 2 and len(data) != self._heights.get(row, len(data))
-            ):
+            if data.shape != shape or not data.is_cpu or type(data) not in _ORDINARY:
                 raise ValueError(
-                    f"a weight of the conditioner has shape {tuple(data.shape)}, which is not its network's"
+                    f"the conditioner's {what} has shape {tuple(data.shape)} on {data.device}, "
+                    f"its network reads a plain tensor of {tuple(shape)} on the CPU"
                 )
             if not data.is_contiguous():
                 data = data.contiguous()
             read.append(data)
+            addresses.append(data.data_ptr())
+        steps[self._weight_rows, codes.STEP_DATA] = addresses
+        for row, member, what in self._per_sample:
+            data = _per_sample(program.steps[member], what, context, slopes, kept)
+            if data.dtype != dtype:
+                raise TypeError(f"the conditioner computes in {data.dtype}, and x is {dtype}")
+            if not data.is_contiguous():
+                data = data.contiguous()
+            read.append(data)
             steps[row, codes.STEP_DATA] = data.data_ptr()
+            steps[row, codes.STEP_STRIDE] = 0 if len(data) == 1 else data.shape[-1]
         return Filled(steps, numbers, read)
 
     def _address(self, offsets: np.ndarray) -> int:
