@@ -69,3 +69,9 @@ def test_the_readme_quotes_the_measured_ratios() -> None:
     for name, ratio in quoted.items():
         digits = len(ratio.partition(".")[2])
         assert ratio == f"{measured[name]:.{digits}f}", f"{name}: the README says {ratio}, it is {measured[name]:.3f}"
+
+
+def test_the_readme_quotes_the_measured_inverse() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "inverse_table.py"), "--readme"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
+    assert done.stdout in (ROOT / "README.md").read_text(encoding="utf-8")

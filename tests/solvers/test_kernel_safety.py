@@ -173,7 +173,7 @@ def test_the_digest_sees_every_source_of_the_kernels(tmp_path: Path, monkeypatch
     shutil.copytree(Path(compiled.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(compiled, "__file__", str(folder / "compiled.py"))
     seen = {compiled._digest()}
-    sources = sorted(folder.glob("*.py"))
+    sources = sorted(path for path in folder.glob("*.py") if not path.name.startswith("gpu"))  # Triton has its own cache
     assert {"engine.py", "engine_one.py", "lanes.py", "maps.py", "elementary.py", "product.py"} <= {
         s.name for s in sources
     }

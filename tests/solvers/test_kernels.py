@@ -217,6 +217,7 @@ def test_maps_that_no_kernel_knows_are_solved_in_chunks(t: Any, monkeypatch: pyt
         ((2, 3), (3,)),
         ((), (4,)),
         ((2, 1), (1, 3)),
+        ((2, 3), (2, 1)),
         ((0,), ()),
         ((2, 0), (1,)),
         ((5, 1, 7), (7,)),

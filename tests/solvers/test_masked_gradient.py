@@ -106,7 +106,16 @@ def test_float32_gradients_err_at_most_twice_as_much_as_those_of_d_passes(name: 
 
 @pytest.mark.parametrize(
     ("batch", "context_batch"),
-    [((), ()), ((2, 3), ()), ((2, 3), (3,)), ((), (4,)), ((2, 1), (1, 3)), ((0,), ()), ((2, 0), (1,))],
+    [
+        ((), ()),
+        ((2, 3), ()),
+        ((2, 3), (3,)),
+        ((), (4,)),
+        ((2, 1), (1, 3)),
+        ((2, 3), (2, 1)),
+        ((0,), ()),
+        ((2, 0), (1,)),
+    ],
 )
 def test_gradients_of_batches_that_broadcast(batch: tuple[int, ...], context_batch: tuple[int, ...]) -> None:
     t = U.Affine()

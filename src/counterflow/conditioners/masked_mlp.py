@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from ..shapes import Context, Params, Shape, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
+from ..tracing import transforming
 from .conditioner import Conditioner, RepeatedPass, Stepper
 from .masked_linear import MaskedLinear
 from .masked_stepper import MaskedStepper
 from .masks import Degrees, check_order, input_degrees, sorted_degrees
 from .network import check_widths, elementwise
-from .program import Activate, Add, Gate, Linear, Program, Shift, Step
+from .program import Activate, Add, Gate, Layout, Linear, Program, Shift, Step
 
 
 @register
@@ -92,6 +93,7 @@ class MaskedMLP(Conditioner):
         program = self._as_program()
         self.layout = program.layout_by_degrees(self._order, between)
         _PROGRAMS[self] = self._parts(), program
+        _CHECKED[self.layout] = [weakref.ref(mask) for mask in _masks(self._parts())]
         with torch.no_grad():  # start near the maps of zero parameters, which are tame
             for parameter in self.out.parameters():
                 parameter.mul_(0.1)
@@ -140,13 +142,15 @@ class MaskedMLP(Conditioner):
 
     def program(self) -> Program:
         """The network as data, for those who run it their own way; `layout` says when its units can be computed."""
-        if torch.compiler.is_compiling():
+        if transforming():
             return self._as_program()
         modules = self._parts()
         known = _PROGRAMS.get(self)
         if known is None or known[0] != modules:  # never seen, or a module has been replaced
-            program = self._as_program()
-            program.check(self.layout)
+            program, masks = self._as_program(), _masks(modules)
+            if not _same(_CHECKED.get(self.layout, []), masks):  # a detached copy has the masks of its original
+                program.check(self.layout)
+                _CHECKED[self.layout] = [weakref.ref(mask) for mask in masks]
             known = _PROGRAMS[self] = (modules, program)
         return known[1]
 
@@ -225,6 +229,18 @@ class MaskedMLP(Conditioner):
 _PROGRAMS: "weakref.WeakKeyDictionary[MaskedMLP, tuple[tuple[nn.Module | None, ...], Program]]" = (
     weakref.WeakKeyDictionary()
 )
+
+
+# The masks that are known to be those of a layout.
+_CHECKED: "weakref.WeakKeyDictionary[Layout, list[weakref.ref[Tensor]]]" = weakref.WeakKeyDictionary()
+
+
+def _masks(modules: tuple[nn.Module | None, ...]) -> list[Tensor]:
+    return [module.mask for module in modules if isinstance(module, MaskedLinear)]
+
+
+def _same(known: "list[weakref.ref[Tensor]]", masks: list[Tensor]) -> bool:
+    return len(known) == len(masks) and all(mine() is theirs for mine, theirs in zip(known, masks, strict=True))
 
 
 def _check_sizes(

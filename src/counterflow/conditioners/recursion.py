@@ -58,7 +58,8 @@ class Recursion:
         rows = self._index[step.target]
         match step:
             case Linear(_, source, layer):
-                return layer.masked_weight[rows][:, self._index[source]], layer.bias[rows, None]
+                bias: Tensor | None = layer.bias
+                return layer.masked_weight[rows][:, self._index[source]], None if bias is None else bias[rows, None]
             case Transposed(_, source, layer):
                 return layer.masked_weight.t()[rows][:, self._index[source]], None
             case Shift() | Gate() | Scale():

@@ -22,7 +22,7 @@ class Point:
     """Where a gradient is taken: a solution u of x = F(u; theta, c), and dL/du, dL/dl of the loss.
 
     Attributes:
-        conditioner: With constant parameters.
+        conditioner: With the tensors of the forward pass.
         univariate: The map of each row.
         u: (*B, D).
         context: As it was given, constant.
@@ -92,13 +92,13 @@ def implicit(
     with torch.no_grad():
         solution = solve(conditioner, univariate, x, context)
     tensors = {**dict(conditioner.named_parameters()), **dict(conditioner.named_buffers())}
-    frozen = tuple(tensor for tensor in tensors.values() if not tensor.requires_grad)
+    frozen = {name: tensor for name, tensor in tensors.items() if not tensor.requires_grad}
     tensors = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
     if not torch.is_grad_enabled() or not any(
         tensor is not None and tensor.requires_grad for tensor in (x, context, *tensors.values())
     ):
         return solution
-    call = _Call(detached(conditioner), univariate, tuple(tensors), pullback, frozen, solution.u, solution.log_det)
+    call = _Call(conditioner, univariate, tuple(tensors), pullback, frozen, solution.u, solution.log_det)
     batch = broadcast_batch(x, context)
     # Expanded out here, so that autograd sums the gradient over the axes along which x was repeated.
     wide = x.expand(*batch, x.shape[-1])
@@ -114,7 +114,7 @@ class _Call:
     univariate: Univariate
     names: tuple[str, ...]
     pullback: Pullback
-    frozen: tuple[Tensor, ...]
+    frozen: dict[str, Tensor]
     u: Tensor | None
     log_det: Tensor | None
 
@@ -136,7 +136,7 @@ class _Implicit(torch.autograd.Function):
         ctx.call = call
         ctx.set_materialize_grads(False)
         # The frozen ones too: autograd refuses to go back to any that has been changed in place since.
-        ctx.save_for_backward(u, context, *tensors, *call.frozen)
+        ctx.save_for_backward(u, context, *tensors, *call.frozen.values())
         return u, log_det
 
     @staticmethod
@@ -153,7 +153,7 @@ class _Implicit(torch.autograd.Function):
         with torch.no_grad():
             found = call.pullback(
                 Point(
-                    call.conditioner,
+                    _as_it_was(call.conditioner, {**dict(zip(call.names, tensors, strict=True)), **call.frozen}),
                     call.univariate,
                     u,
                     context,
@@ -169,6 +169,22 @@ class _Implicit(torch.autograd.Function):
         grads = [None, of_x, of_context, *(found.parameters.get(name) for name in call.names)]
         sources = [t for t in (u, context, *tensors, grad_u, grad_log_det) if t is not None]
         return tuple(_only_once(grads, sources)) if twice else tuple(grads)
+
+
+def _as_it_was(conditioner: Conditioner, tensors: dict[str, Tensor]) -> Conditioner:
+    """The conditioner with the tensors of the forward pass: itself, unless it has been given others since.
+
+    `functional_call` lends a module other parameters for one call, and its backward pass comes later.
+    """
+    now = {**dict(conditioner.named_parameters()), **dict(conditioner.named_buffers())}
+    if all(now.get(name) is tensor for name, tensor in tensors.items()):
+        return conditioner
+    copy = detached(conditioner)
+    for name, tensor in tensors.items():
+        path, _, own = name.rpartition(".")
+        part = copy.get_submodule(path)
+        (part._buffers if own in part._buffers else part._parameters)[own] = tensor  # type: ignore[assignment]
+    return copy
 
 
 def _only_once(grads: list[Tensor | None], sources: list[Tensor]) -> list[Tensor | None]:

@@ -51,7 +51,7 @@ def check_fit(conditioner: Conditioner, univariate: Univariate, x: Tensor, conte
 
 def readable(conditioner: MaskedMLP, x: Tensor, context: Tensor | None) -> bool:
     """Whether a kernel may read the memory of all that a call involves."""
-    return conditioner.is_plain and plain_tensors(x, context)  # the weights are looked at where they are read
+    return plain_tensors(x, context) and conditioner.is_plain  # the weights are looked at where they are read
 
 
 def evaluate(

@@ -78,7 +78,7 @@ class Tables:
         weights = [read for read in reads if read not in self._activations and read not in self._per_sample]
         self._weight_rows = np.array([row for row, _, _ in weights], np.int64)
         self._weights = [
-            (member, what, (steps[member].layer.bias if what == "bias" else steps[member].layer.weight).shape)
+            (member, what, steps[member].layer.weight.shape[: 1 if what == "bias" else 2])
             for _, member, what in weights
         ]
         self.steps = np.array(rows, np.int64)
@@ -199,6 +199,9 @@ class Tables:
         for member, what, shape in self._weights:
             layer: Any = program.steps[member].layer  # type: ignore[union-attr]
             data = layer.masked_weight if what == "masked weight" else layer._parameters[what]
+            if data is None:  # no bias
+                addresses.append(0)
+                continue
             if data.dtype != dtype:
                 raise TypeError(f"the conditioner computes in {data.dtype}, and x is {dtype}")
             if data.shape != shape or not data.is_cpu or type(data) not in _ORDINARY:
