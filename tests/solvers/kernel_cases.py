@@ -230,10 +230,13 @@ def close(found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], tolerance:
 def as_close(found: tuple[Tensor, Tensor], loop: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor]) -> bool:
     """Whether float32 errors that 9 samples of 10 keep within are at most twice those of a loop in float32.
 
+    Five times if there is one coordinate: all samples share one map then, whose knots are rounded once for all.
+
     With a millionth of slack for the rounding of the last operations. The largest error is a sample's own bad luck: it
     lies where a map is steepest, and rounds one way or the other.
     """
-    return bool(errors(found, truth).quantile(0.9) <= 2 * errors(loop, truth).quantile(0.9) + 1e-6)
+    factor = 2 if truth[0].shape[-1] > 1 else 5
+    return bool(errors(found, truth).quantile(0.9) <= factor * errors(loop, truth).quantile(0.9) + 1e-6)
 
 
 def double(tensor: Tensor | None) -> Tensor | None:

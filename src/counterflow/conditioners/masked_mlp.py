@@ -132,12 +132,20 @@ class MaskedMLP(Conditioner):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the program says all: no layer has become something else (hooked, pruned, parametrised, adapted)."""
-        for step in self.program().steps:
+        """Whether the program says all: no layer has become something else (hooked, pruned, parametrised, adapted).
+
+        Raises:
+            ValueError: a mask has been changed to one that the layout does not fit.
+        """
+        program = self.program()
+        if _observed(self):
+            return False
+        for step in program.steps:
             if isinstance(step, Linear):
-                layer = step.layer
-                if type(layer) is not MaskedLinear or layer._forward_hooks or layer._forward_pre_hooks:
+                if type(step.layer) is not MaskedLinear or _observed(step.layer):
                     return False
+                if step.layer.mask._version:  # written into: is it still what the layout says?
+                    program.check(self.layout)
         return True
 
     def program(self) -> Program:
@@ -223,6 +231,13 @@ class MaskedMLP(Conditioner):
             raise ValueError(f"expected degrees of hidden units in 0..{self.features - 1}")
         if self.residual and len(set(self.degrees)) > 1:
             raise ValueError("residual blocks add layers unit by unit, so all layers need the same degrees")
+
+
+def _observed(module: nn.Module) -> bool:
+    """Whether a call would do more than the forward of its class: hooks, or a forward of the object's own."""
+    own = vars(module)
+    hooks = own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
+    return bool(hooks) or "forward" in own
 
 
 # Made of modules alone, and kept beside the networks: a call changes nothing in a network.

@@ -4,6 +4,7 @@ Whoever runs a network its own way (a stepper, a solver, a kernel) reads this in
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -118,6 +119,11 @@ class Program:
     sizes: tuple[int, ...]
     steps: tuple[Step, ...]
 
+    @functools.cached_property
+    def outline(self) -> tuple[tuple[object, ...], ...]:
+        """The steps without their modules: programs with the same outline and layout differ in weights alone."""
+        return tuple((type(step), *(part for part in step if isinstance(part, int))) for step in self.steps)
+
     def layout(self) -> Layout:
         """Order and degrees, from the masks alone.
 
@@ -150,8 +156,9 @@ class Program:
         Raises:
             ValueError: a unit reads another that the layout computes later, or not all that it says.
         """
-        linear = 0
+        linear = -1
         for place, step in enumerate(self.steps):
+            linear += isinstance(step, Linear)
             layer: object = step.layer if isinstance(step, Linear) else None
             if isinstance(step, Linear) and isinstance(layer, MaskedLinear) and not layer.mask.is_meta:
                 mask = (
@@ -161,7 +168,6 @@ class Program:
                 available = ends[:-1] if step.source == 0 else ends[1:]
                 reach = np.repeat(available, np.diff(layout.ends[step.target]))  # of each row
                 unforeseen = _has_holes(step, layout.ends) and not layout.holes[linear]
-                linear += 1
                 if unforeseen or np.any((mask != 0) & (np.arange(mask.shape[1]) >= reach[:, None])):
                     raise ValueError(f"the masked layer at step {place} has other degrees than those of its network")
 

@@ -12,11 +12,9 @@ from ..univariate import Univariate
 from .implicit import implicit
 from .kernels import kernel_for
 from .masked_gradient import masked_pullback
-from .parallel import check_fit, flattened, readable
+from .parallel import CHUNK_BYTES, check_fit, flattened, in_kernel, readable, shaped
 from .solver import Solution, Solver
 from .stepwise import Stepwise
-
-CHUNK_BYTES = 256 * 2**20  # of the units of the samples that are solved at once where no kernel does it
 
 
 @register
@@ -34,7 +32,8 @@ class Blocked(Solver):
 
     Error: rounding.
     Cost: the unmasked half of one dense pass, and D steps of latency. Memory: for each thread a tile of 8 to 64
-        samples, at most about 1.5 MiB. The first call on a machine compiles the kernel, which is then kept on disk.
+        samples, at most about 1.5 MiB; a context per sample adds what it makes of the units, 256 MiB at a time.
+        The first call on a machine compiles the kernel, which is then kept on disk.
         The gradient costs another pass, half a pass and one product per weight; see `masked_gradient`.
     """
 
@@ -56,6 +55,9 @@ class Blocked(Solver):
         if conditioner.dropout and conditioner.training:
             raise RuntimeError("dropout makes this network a different function at every call: call eval() first")
         check_fit(conditioner, univariate, x, context)
+        if torch.is_autocast_enabled(x.device.type):  # the inverse is that of the network in its own precision
+            with torch.autocast(x.device.type, enabled=False):
+                return self.solve(conditioner, univariate, x, context)
         if not readable(conditioner, x, context):
             return Stepwise().solve(conditioner, univariate, x, context)
         if not torch.is_grad_enabled():
@@ -71,8 +73,8 @@ def _solve(conditioner: Conditioner, univariate: Univariate, x: Tensor, context:
     if kernel is None:
         return _in_chunks(conditioner, univariate, x, context)
     flat = flattened(x, context)
-    u, log_det = kernel(program, conditioner.layout, univariate, flat.x, flat.context, evaluate=False)
-    return Solution(u.view(*flat.batch, conditioner.features), log_det.view(flat.batch))
+    u, log_det = in_kernel(kernel, conditioner, univariate, flat, evaluate=False)
+    return Solution(shaped(u, (*flat.batch, conditioner.features)), shaped(log_det, flat.batch))
 
 
 def _in_chunks(conditioner: MaskedMLP, univariate: Univariate, x: Tensor, context: Tensor | None) -> Solution:
@@ -89,4 +91,4 @@ def _in_chunks(conditioner: MaskedMLP, univariate: Univariate, x: Tensor, contex
         for start in range(0, max(1, len(flat.x)), rows)
     ]
     u, log_det = (torch.cat(pieces) for pieces in zip(*(part[:2] for part in parts), strict=True))
-    return Solution(u.view(*flat.batch, conditioner.features), log_det.view(flat.batch))
+    return Solution(shaped(u, (*flat.batch, conditioner.features)), shaped(log_det, flat.batch))

@@ -2,17 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..conditioners import Conditioner
-from ..densities import detached
 from ..shapes import Context, Vector, broadcast_batch
 from ..tracing import plain_tensors
 from ..univariate import Univariate
 from .solver import Solution
+
+M = TypeVar("M", bound=nn.Module)
 
 Solve = Callable[[Conditioner, Univariate, Tensor, Tensor | None], Solution]
 
@@ -98,7 +99,7 @@ def implicit(
         tensor is not None and tensor.requires_grad for tensor in (x, context, *tensors.values())
     ):
         return solution
-    call = _Call(conditioner, univariate, tuple(tensors), pullback, frozen, solution.u, solution.log_det)
+    call = _Call(_snapshot(conditioner, {}), univariate, tuple(tensors), pullback, frozen, solution.u, solution.log_det)
     batch = broadcast_batch(x, context)
     # Expanded out here, so that autograd sums the gradient over the axes along which x was repeated.
     wide = x.expand(*batch, x.shape[-1])
@@ -150,10 +151,10 @@ class _Implicit(torch.autograd.Function):
                 "or another transform of its backward pass, use solver=Stepwise()"
             )
         twice = torch.is_grad_enabled()
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(u.device.type, enabled=False):
             found = call.pullback(
                 Point(
-                    _as_it_was(call.conditioner, {**dict(zip(call.names, tensors, strict=True)), **call.frozen}),
+                    call.conditioner,
                     call.univariate,
                     u,
                     context,
@@ -171,20 +172,18 @@ class _Implicit(torch.autograd.Function):
         return tuple(_only_once(grads, sources)) if twice else tuple(grads)
 
 
-def _as_it_was(conditioner: Conditioner, tensors: dict[str, Tensor]) -> Conditioner:
-    """The conditioner with the tensors of the forward pass: itself, unless it has been given others since.
+def _snapshot(module: M, copies: dict[int, nn.Module]) -> M:
+    """The module as it is now, with its very tensors: whatever it is given, told or lent later does not reach the copy.
 
-    `functional_call` lends a module other parameters for one call, and its backward pass comes later.
+    Cost: one Python object per submodule; for one backward pass only.
     """
-    now = {**dict(conditioner.named_parameters()), **dict(conditioner.named_buffers())}
-    if all(now.get(name) is tensor for name, tensor in tensors.items()):
-        return conditioner
-    copy = detached(conditioner)
-    for name, tensor in tensors.items():
-        path, _, own = name.rpartition(".")
-        part = copy.get_submodule(path)
-        (part._buffers if own in part._buffers else part._parameters)[own] = tensor  # type: ignore[assignment]
-    return copy
+    if id(module) not in copies:
+        copy = copies[id(module)] = type(module).__new__(type(module))
+        kept = vars(module).items()
+        vars(copy).update((name, type(v)(v) if type(v) in (dict, list, set) else v) for name, v in kept)
+        inner = {name: None if m is None else _snapshot(m, copies) for name, m in module._modules.items()}
+        vars(copy)["_modules"] = inner
+    return copies[id(module)]  # type: ignore[return-value]
 
 
 def _only_once(grads: list[Tensor | None], sources: list[Tensor]) -> list[Tensor | None]:

@@ -84,7 +84,7 @@ def _rows(univariate: Univariate, u: Tensor, outputs: Tensor, grads: tuple[Tenso
         leaf = outputs.detach().reshape(len(u), num_params, u.shape[-1]).requires_grad_()
         x, log_slope = univariate.forward(point, leaf.transpose(1, 2))
     direct, slope = _gradient(x, torch.ones_like(x), point, leaf)
-    given, offset = grad_u, torch.zeros((), dtype=u.dtype).expand_as(leaf)
+    given, offset = grad_u, u.new_zeros(()).expand_as(leaf)
     if grad_log_det is not None:  # l = -sum log slope
         of_u, offset = _gradient(log_slope, (-grad_log_det)[:, None].expand_as(log_slope), point, leaf)
         given = given + of_u

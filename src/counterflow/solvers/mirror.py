@@ -86,10 +86,11 @@ def mirror(program: Program, layout: Layout) -> Mirror:
                 steps.append(Add(of[source], of[target]))
     buffers = [*range(last, 0, -1), *(buffer for buffer in spare if buffer is not None), 0]
     sizes = tuple(program.sizes[buffer] for buffer in buffers)
-    if layout not in _LAYOUTS:
+    known = _LAYOUTS.setdefault(layout, {})
+    if program.outline not in known:
         index, ends = zip(*(_reversed(program, layout, buffer) for buffer in buffers), strict=True)
-        _LAYOUTS[layout] = Layout(layout.order[::-1], tuple(index), tuple(ends), layout.holes[::-1])
-    return Mirror(Program(program.features, 1, sizes, tuple(steps)), _LAYOUTS[layout])
+        known[program.outline] = Layout(layout.order[::-1], tuple(index), tuple(ends), layout.holes[::-1])
+    return Mirror(Program(program.features, 1, sizes, tuple(steps)), known[program.outline])
 
 
 def _multiplied(step: Step) -> int | None:
@@ -99,7 +100,7 @@ def _multiplied(step: Step) -> int | None:
     return step.source if isinstance(step, Activate) and step.source != step.target else None
 
 
-_LAYOUTS: "weakref.WeakKeyDictionary[Layout, Layout]" = weakref.WeakKeyDictionary()
+_LAYOUTS: "weakref.WeakKeyDictionary[Layout, dict[tuple[object, ...], Layout]]" = weakref.WeakKeyDictionary()
 
 
 def _reversed(program: Program, layout: Layout, buffer: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 
 from ..conditioners import Conditioner, MaskedMLP
+from ..conditioners.program import Gate, Shift
 from ..shapes import Context, Vector, broadcast_batch, check_context, check_vector
 from ..tracing import plain_tensors
 from ..univariate import Univariate
-from .kernels import kernel_for
+from .kernels import Kernel, kernel_for
+
+CHUNK_BYTES = 256 * 2**20  # of units that are in memory at once, beside a kernel's own tiles
 
 
 class Flat(NamedTuple):
@@ -34,6 +37,11 @@ def flattened(x: Tensor, context: Tensor | None) -> Flat:
     return Flat(flat, context.expand(*batch, width).reshape(batch.numel(), width), batch)
 
 
+def shaped(result: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A kernel's own result in another shape; not a view to autograd, so that it may be written into."""
+    return result if result.shape == shape else torch.ops.aten._unsafe_view(result, shape)
+
+
 def check_fit(conditioner: Conditioner, univariate: Univariate, x: Tensor, context: Tensor | None) -> None:
     """Refuse what a kernel would read past the end of.
 
@@ -47,6 +55,20 @@ def check_fit(conditioner: Conditioner, univariate: Univariate, x: Tensor, conte
             f"{type(univariate).__name__} takes {univariate.num_params} parameters, "
             f"the conditioner gives {conditioner.num_params}"
         )
+
+
+def in_kernel(
+    kernel: Kernel, conditioner: MaskedMLP, univariate: Univariate, flat: Flat, *, evaluate: bool
+) -> tuple[Tensor, Tensor]:
+    """Values (N, D) and log-dets (N). What a context per sample adds to units is made for 256 MiB of them at a time."""
+    program, layout = conditioner.program(), conditioner.layout
+    units = sum(program.sizes[step.target] for step in program.steps if isinstance(step, Shift | Gate))
+    rows = max(1, CHUNK_BYTES // max(1, units * flat.x.element_size()))
+    if flat.context is None or len(flat.context) == 1 or len(flat.x) <= rows:
+        return kernel(program, layout, univariate, flat.x, flat.context, evaluate=evaluate)
+    pairs = zip(flat.x.split(rows), flat.context.split(rows), strict=True)
+    parts = [kernel(program, layout, univariate, x, c, evaluate=evaluate) for x, c in pairs]
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
 def readable(conditioner: MaskedMLP, x: Tensor, context: Tensor | None) -> bool:
@@ -69,13 +91,14 @@ def evaluate(
         type(conditioner) is MaskedMLP
         and not torch.is_grad_enabled()
         and not (conditioner.dropout and conditioner.training)
+        and not torch.is_autocast_enabled(u.device.type)
         and readable(conditioner, u, context)
     ):
         program = conditioner.program()
         kernel = kernel_for(program, univariate, u)
         if kernel is not None:
             flat = flattened(u, context)
-            x, log_det = kernel(program, conditioner.layout, univariate, flat.x, flat.context, evaluate=True)
-            return x.view(*flat.batch, conditioner.features), log_det.view(flat.batch)
+            x, log_det = in_kernel(kernel, conditioner, univariate, flat, evaluate=True)
+            return shaped(x, (*flat.batch, conditioner.features)), shaped(log_det, flat.batch)
     x, log_slope = univariate.forward(u, conditioner(u, context))
     return x, log_slope.sum(-1)

@@ -1,5 +1,5 @@
 """Kernels of the recursion over coordinates, and who can take what."""
 
-from .dispatch import kernel_for, kernels_for
+from .dispatch import Kernel, kernel_for, kernels_for
 
-__all__ = ["kernel_for", "kernels_for"]
+__all__ = ["Kernel", "kernel_for", "kernels_for"]

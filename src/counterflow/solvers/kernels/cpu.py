@@ -66,7 +66,7 @@ def run(
     assert encoded is not None
     samples, one = len(given), ONE[given.dtype]
     values, log_det = given.new_empty(given.shape), given.new_empty(samples)
-    filled = tables.fill(program, given.dtype, context)
+    filled = tables.fill(program, given, context)
     across, along = given.stride()
     order = tables.order if along == 1 else tables.order * along
     given_at = tables.order_at if along == 1 else order.ctypes.data
@@ -109,13 +109,13 @@ def run_mirrored(mirrored: Mirror, rows: Rows, slopes: dict[int, Tensor], *, kee
     program, layout = mirrored
     if not keep:
         program = dataclasses.replace(program, steps=tuple(s for s in program.steps if not isinstance(s, Keep)))
-    tables = tables_of(program, layout, keep)
+    tables = tables_of(program, layout)
     samples, features = rows.given.shape
     one = ONE[rows.given.dtype]
     v = torch.empty_like(rows.given)
     keeps = [step for step in program.steps if isinstance(step, Keep)]
     kept = {step.step: v.new_empty(samples, program.sizes[step.target]) for step in keeps}
-    filled = tables.fill(program, v.dtype, None, {i: s.contiguous() for i, s in slopes.items()}, kept)
+    filled = tables.fill(program, v, None, {i: s.contiguous() for i, s in slopes.items()}, kept)
     places, offsets = np.zeros((codes.PLACES, 3), np.int64), []
     params = np.arange(rows.slope.shape[-1])
     for place, data in (

@@ -160,7 +160,7 @@ class Structure(NamedTuple):
     rows: int
 
 
-_MADE: "weakref.WeakKeyDictionary[Layout, dict[tuple[torch.device, bool], Structure]]" = weakref.WeakKeyDictionary()
+_MADE: "weakref.WeakKeyDictionary[Layout, dict[tuple[object, ...], Structure]]" = weakref.WeakKeyDictionary()
 
 
 def structure_of(program: Program, layout: Layout, device: torch.device, keeps: bool = False) -> Structure:
@@ -173,9 +173,9 @@ def structure_of(program: Program, layout: Layout, device: torch.device, keeps: 
         keeps: Whether the program has its `Keep` steps; a layout has one program with and one without.
     """
     made = _MADE.setdefault(layout, {})
-    if (device, keeps) not in made:
-        made[device, keeps] = _structure(program, layout, device)
-    return made[device, keeps]
+    if (device, program.outline) not in made:
+        made[device, program.outline] = _structure(program, layout, device)
+    return made[device, program.outline]
 
 
 def _structure(program: Program, layout: Layout, device: torch.device) -> Structure:

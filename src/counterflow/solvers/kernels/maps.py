@@ -59,14 +59,21 @@ def apply_maps(maps, numbers, inverse, value, params, stride):
 
 
 @inlined
+def _log_of_sum(z, near, minimum):
+    """log(near + minimum), where near is e^z for very negative z; that counts where there is no minimum."""
+    value = log(near + like(z, minimum))
+    return where(z < -80.0, z, value) if minimum == 0.0 else value
+
+
+@inlined
 def _log_scale(kind, a, first, second):
     """log sigma(a)."""
     if kind == AFFINE_BOUNDED:
         return a / (absolute(a) / like(a, first) + 1.0)
     if kind == AFFINE_SOFTPLUS:
-        return log(softplus(a + like(a, second)) + like(a, first))
+        return _log_of_sum(a + like(a, second), softplus(a + like(a, second)), first)
     if kind == AFFINE_SIGMOID:
-        return log(sigmoid(a + like(a, second)) + like(a, first))
+        return _log_of_sum(a + like(a, second), sigmoid(a + like(a, second)), first)
     if kind == AFFINE_CLIPPED:
         low, high = like(a, first), like(a, second)
         return where(a < low, low, where(a > high, high, a))

@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .compiled import called, inlined
-from .lanes import OF, at, call, fma, full, lane_count, load, load_first, prefetch, spread, total
+from .lanes import OF, at, call, constant, fma, full, lane_count, load, load_first, prefetch, spread, total
 
 # Registers decide the block: 32 of 64 bytes hold 4 x 4 accumulators and their operands; 16 of 32 bytes only 4 x 1.
 WIDE_REGISTERS = bool(llvm.get_host_cpu_features().get("avx512f", False))
@@ -54,8 +54,8 @@ def _block(
 
         cells = [(i, v) for i in range(count) for v in range(number)]
         accumulators = {cell: cgutils.alloca_once(builder, lanes.vector) for cell in cells}
-        for (i, v), slot in accumulators.items():
-            builder.store(load_lanes(place(target, ir.Constant(intp, i), v)), slot)
+        for slot in accumulators.values():
+            builder.store(constant(lanes, 0.0), slot)
         bases = [builder.gep(weight, [builder.load(builder.gep(row_at, [ir.Constant(intp, i)]))]) for i in range(count)]
         with cgutils.for_range(builder, builder.sub(stop, start)) as loop:
             j = builder.add(loop.index, start)
@@ -67,7 +67,9 @@ def _block(
                     slot = accumulators[i, v]
                     builder.store(call(builder, lanes, "fmuladd", w, h[v], builder.load(slot)), slot)
         for (i, v), slot in accumulators.items():
-            builder.store(builder.load(slot), place(target, ir.Constant(intp, i), v), align=lanes.bits // 8)
+            address = place(target, ir.Constant(intp, i), v)
+            total = builder.fadd(load_lanes(address), builder.load(slot))
+            builder.store(total, address, align=lanes.bits // 8)
         return context.get_dummy_value()
 
     signature = types.void(rows, vectors, target, source, weight, row_at, column_at, types.intp, types.intp, types.intp)
@@ -82,6 +84,9 @@ def shifted(typing: Any, start: Any, offset: Any) -> Any:
         return builder.gep(args[0], [context.cast(builder, args[1], signature.args[1], types.intp)])
 
     return start(start, offset), generate
+
+
+PIECE = 256  # sources whose products are one running sum
 
 
 def _rows(count: int, vectors: int) -> Any:
@@ -103,9 +108,18 @@ _8x1, _4x1, _2x1, _1x1 = (_rows(count, 1) for count in (8, 4, 2, 1))
 
 @called
 def accumulate(target, row, last, source, weight, row_at, column_at, start, stop, stride):
-    """Rows row .. last of the target += W @ sources start .. stop; a row is `stride` numbers: 1 to 4 vectors."""
-    if start >= stop:
-        return
+    """Rows row .. last of the target += W @ sources start .. stop; a row is `stride` numbers: 1 to 4 vectors.
+
+    Each piece of the sources is summed by itself, and then added: one long running sum would round more.
+    """
+    while start < stop:
+        end = min(start + PIECE, stop)
+        _accumulate_piece(target, row, last, source, weight, row_at, column_at, start, end, stride)
+        start = end
+
+
+@called
+def _accumulate_piece(target, row, last, source, weight, row_at, column_at, start, stop, stride):
     count = lane_count(target)
     if WIDE_REGISTERS and stride == 4 * count:
         row = _4x4(target, row, last, source, weight, row_at, column_at, start, stop, stride)

@@ -171,7 +171,7 @@ class Tables:
     def fill(
         self,
         program: Program,
-        dtype: torch.dtype,
+        like: Tensor,
         context: Tensor | None,
         slopes: dict[int, Tensor] | None = None,
         kept: dict[int, Tensor] | None = None,
@@ -182,7 +182,7 @@ class Tables:
 
         Args:
             program: With the modules whose weights are to be read.
-            dtype: Of everything.
+            like: (N, D), in the dtype of everything.
             context: (N, M) or (1, M), or None.
             slopes: For the `Scale` steps of a mirrored program, (N or 1, units) each.
             kept: Where its `Keep` steps write, (N, units) each, contiguous.
@@ -190,6 +190,7 @@ class Tables:
         Raises:
             TypeError: a weight, or what the context adds, is not of that dtype.
         """
+        dtype, samples = like.dtype, len(like)
         steps, numbers, read = self.steps.copy(), np.zeros(len(self.steps)), []
         addresses = []
         for row, member, _ in self._activations:
@@ -204,7 +205,7 @@ class Tables:
                 continue
             if data.dtype != dtype:
                 raise TypeError(f"the conditioner computes in {data.dtype}, and x is {dtype}")
-            if data.shape != shape or not data.is_cpu or type(data) not in _ORDINARY:
+            if data.shape != shape or not data.is_cpu or type(data) not in _ORDINARY or data.is_neg():
                 raise ValueError(
                     f"the conditioner's {what} has shape {tuple(data.shape)} on {data.device}, "
                     f"its network reads a plain tensor of {tuple(shape)} on the CPU"
@@ -218,6 +219,12 @@ class Tables:
             data = _per_sample(program.steps[member], what, context, slopes, kept)
             if data.dtype != dtype:
                 raise TypeError(f"the conditioner computes in {data.dtype}, and x is {dtype}")
+            units = program.sizes[program.steps[member].target]
+            if not data.is_cpu or data.shape not in ((1, units), (samples, units)):
+                raise ValueError(
+                    f"what the context becomes has shape {tuple(data.shape)} on {data.device}, "
+                    f"its network reads ({samples} or 1, {units}) on the CPU"
+                )
             if not data.is_contiguous():
                 data = data.contiguous()
             read.append(data)
@@ -259,18 +266,17 @@ def _blocks(ends: np.ndarray) -> np.ndarray:
     return np.array([*begins, last], np.int64)
 
 
-_TABLES: "weakref.WeakKeyDictionary[Layout, dict[bool, Tables]]" = weakref.WeakKeyDictionary()
+_TABLES: "weakref.WeakKeyDictionary[Layout, dict[tuple[Any, ...], Tables]]" = weakref.WeakKeyDictionary()
 
 
-def tables_of(program: Program, layout: Layout, keep: bool = False) -> Tables:
+def tables_of(program: Program, layout: Layout) -> Tables:
     """The tables of a layout, made once: they hold structure only, which never changes.
 
     Args:
-        program: Any of those that share the layout: the same steps, with any weights.
+        program: Those with the same steps share tables, whatever their weights.
         layout: Its own.
-        keep: Whether the program has its `Keep` steps; a layout has one program with and one without.
     """
     made = _TABLES.setdefault(layout, {})
-    if keep not in made:
-        made[keep] = Tables(program, layout)
-    return made[keep]
+    if program.outline not in made:
+        made[program.outline] = Tables(program, layout)
+    return made[program.outline]
