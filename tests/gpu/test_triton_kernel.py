@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from counterflow import univariate as U
 from counterflow.conditioners import MaskedMLP
 from counterflow.solvers.kernels import gpu
+from counterflow.solvers.kernels.doors import knows
 from counterflow.solvers.kernels.gpu_tables import structure_of
 from counterflow.solvers.kernels.mirrored import recurse
 from counterflow.solvers.mirror import Rows, linearise, mirror
@@ -49,7 +50,7 @@ def kernel(
 ) -> tuple[Tensor, Tensor]:
     """The kernel's answer, as it would be asked for without gradients."""
     moved = copy.deepcopy(net).to(DEVICE)
-    assert gpu.knows(moved.program(), t)
+    assert knows(moved.program(), t)
     x, context = x.to(DEVICE), None if context is None else context.to(DEVICE)
     with torch.no_grad():
         found = gpu.run(moved.program(), moved.layout, t, x, context, evaluate=evaluate)
@@ -118,7 +119,7 @@ def test_it_computes_any_network_in_float32(net: str) -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_it_has_the_activations_that_it_says_it_knows(activation: str) -> None:
     function, net = ACTIVATIONS[activation], NETS["residual"]
-    if gpu.knows(net.make(2, activation=function).program(), U.Affine()):
+    if knows(net.make(2, activation=function).program(), U.Affine()):
         check(net, U.Affine(), torch.float64, activation=function)
         check(NETS["four layers"], U.Affine(), torch.float64, activation=function)
     else:

@@ -130,28 +130,31 @@ class MaskedMLP(Conditioner):
             return RepeatedPass(self, batch_shape, context)
         return MaskedStepper(self.program(), self.layout, batch_shape, context)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the program says all: no layer has become something else (hooked, pruned, parametrised, adapted).
+    def plain_program(self) -> Program | None:
+        """The program, if it says all: no layer has become something else (hooked, pruned, parametrised, adapted).
+
+        For those who know that torch is at work on plain tensors (`tracing.plain_tensors`).
 
         Raises:
             ValueError: a mask has been changed to one that the layout does not fit.
         """
-        program = self.program()
+        program = self._known_program()
         if _observed(self):
-            return False
+            return None
         for step in program.steps:
-            if isinstance(step, Linear):
-                if type(step.layer) is not MaskedLinear or _observed(step.layer):
-                    return False
-                if step.layer.mask._version:  # written into: is it still what the layout says?
+            if type(step) is Linear:
+                layer = step.layer
+                if type(layer) is not MaskedLinear or _observed(layer):
+                    return None
+                if layer._buffers["mask"]._version:  # type: ignore[union-attr]  # written into: does the layout fit?
                     program.check(self.layout)
-        return True
+        return program
 
     def program(self) -> Program:
         """The network as data, for those who run it their own way; `layout` says when its units can be computed."""
-        if transforming():
-            return self._as_program()
+        return self._as_program() if transforming() else self._known_program()
+
+    def _known_program(self) -> Program:
         modules = self._parts()
         known = _PROGRAMS.get(self)
         if known is None or known[0] != modules:  # never seen, or a module has been replaced

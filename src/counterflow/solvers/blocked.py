@@ -12,7 +12,7 @@ from ..univariate import Univariate
 from .implicit import implicit
 from .kernels import kernel_for
 from .masked_gradient import masked_pullback
-from .parallel import CHUNK_BYTES, check_fit, flattened, in_kernel, readable, shaped
+from .parallel import CHUNK_BYTES, Network, check_fit, flattened, in_kernel, readable, shaped
 from .solver import Solution, Solver
 from .stepwise import Stepwise
 
@@ -58,22 +58,28 @@ class Blocked(Solver):
         if torch.is_autocast_enabled(x.device.type):  # the inverse is that of the network in its own precision
             with torch.autocast(x.device.type, enabled=False):
                 return self.solve(conditioner, univariate, x, context)
-        if not readable(conditioner, x, context):
+        network = readable(conditioner, x, context)
+        if network is None:
             return Stepwise().solve(conditioner, univariate, x, context)
         if not torch.is_grad_enabled():
-            return _solve(conditioner, univariate, x, context)
+            return _solve_network(network, conditioner, univariate, x, context)
         return implicit(conditioner, univariate, x, context, _solve, pullback=masked_pullback)
 
 
 def _solve(conditioner: Conditioner, univariate: Univariate, x: Tensor, context: Tensor | None) -> Solution:
     """Without gradients."""
     assert isinstance(conditioner, MaskedMLP)
-    program = conditioner.program()
-    kernel = kernel_for(program, univariate, x)
+    return _solve_network(Network(conditioner.program(), conditioner.layout), conditioner, univariate, x, context)
+
+
+def _solve_network(
+    network: Network, conditioner: MaskedMLP, univariate: Univariate, x: Tensor, context: Tensor | None
+) -> Solution:
+    kernel = kernel_for(network.program, univariate, x)
     if kernel is None:
         return _in_chunks(conditioner, univariate, x, context)
     flat = flattened(x, context)
-    u, log_det = in_kernel(kernel, conditioner, univariate, flat, evaluate=False)
+    u, log_det = in_kernel(kernel, network, univariate, flat, evaluate=False)
     return Solution(shaped(u, (*flat.batch, conditioner.features)), shaped(log_det, flat.batch))
 
 

@@ -6,13 +6,20 @@ import torch
 from torch import Tensor
 
 from ..conditioners import Conditioner, MaskedMLP
-from ..conditioners.program import Gate, Shift
+from ..conditioners.program import Gate, Layout, Program, Shift
 from ..shapes import Context, Vector, broadcast_batch, check_context, check_vector
 from ..tracing import plain_tensors
 from ..univariate import Univariate
 from .kernels import Kernel, kernel_for
 
 CHUNK_BYTES = 256 * 2**20  # of units that are in memory at once, beside a kernel's own tiles
+
+
+class Network(NamedTuple):
+    """A masked network as data: its program, and the layout of that."""
+
+    program: Program
+    layout: Layout
 
 
 class Flat(NamedTuple):
@@ -58,22 +65,27 @@ def check_fit(conditioner: Conditioner, univariate: Univariate, x: Tensor, conte
 
 
 def in_kernel(
-    kernel: Kernel, conditioner: MaskedMLP, univariate: Univariate, flat: Flat, *, evaluate: bool
+    kernel: Kernel, network: Network, univariate: Univariate, flat: Flat, *, evaluate: bool
 ) -> tuple[Tensor, Tensor]:
     """Values (N, D) and log-dets (N). What a context per sample adds to units is made for 256 MiB of them at a time."""
-    program, layout = conditioner.program(), conditioner.layout
+    program, layout = network
+    if flat.context is None or len(flat.context) == 1:
+        return kernel(program, layout, univariate, flat.x, flat.context, evaluate=evaluate)
     units = sum(program.sizes[step.target] for step in program.steps if isinstance(step, Shift | Gate))
     rows = max(1, CHUNK_BYTES // max(1, units * flat.x.element_size()))
-    if flat.context is None or len(flat.context) == 1 or len(flat.x) <= rows:
+    if len(flat.x) <= rows:
         return kernel(program, layout, univariate, flat.x, flat.context, evaluate=evaluate)
     pairs = zip(flat.x.split(rows), flat.context.split(rows), strict=True)
     parts = [kernel(program, layout, univariate, x, c, evaluate=evaluate) for x, c in pairs]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def readable(conditioner: MaskedMLP, x: Tensor, context: Tensor | None) -> bool:
-    """Whether a kernel may read the memory of all that a call involves."""
-    return plain_tensors(x, context) and conditioner.is_plain  # the weights are looked at where they are read
+def readable(conditioner: MaskedMLP, x: Tensor, context: Tensor | None) -> Network | None:
+    """The network as data, if a kernel may read the memory of all that a call involves."""
+    if not plain_tensors(x, context):
+        return None
+    program = conditioner.plain_program()  # the weights are looked at where they are read
+    return None if program is None else Network(program, conditioner.layout)
 
 
 def evaluate(
@@ -92,13 +104,12 @@ def evaluate(
         and not torch.is_grad_enabled()
         and not (conditioner.dropout and conditioner.training)
         and not torch.is_autocast_enabled(u.device.type)
-        and readable(conditioner, u, context)
+        and (network := readable(conditioner, u, context)) is not None
     ):
-        program = conditioner.program()
-        kernel = kernel_for(program, univariate, u)
+        kernel = kernel_for(network.program, univariate, u)
         if kernel is not None:
             flat = flattened(u, context)
-            x, log_det = in_kernel(kernel, conditioner, univariate, flat, evaluate=True)
+            x, log_det = in_kernel(kernel, network, univariate, flat, evaluate=True)
             return shaped(x, (*flat.batch, conditioner.features)), shaped(log_det, flat.batch)
     x, log_slope = univariate.forward(u, conditioner(u, context))
     return x, log_slope.sum(-1)

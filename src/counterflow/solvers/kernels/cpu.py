@@ -1,19 +1,19 @@
 """The door of the CPU kernels: from tensors to tables and addresses, tiles and threads."""
 
 import dataclasses
-import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...conditioners.program import Activate, Keep, Layout, Program
+from ...conditioners.program import Keep, Layout, Program
 from ...univariate import Univariate
 from ..mirror import Mirror, Rows
 from . import codes
-from .encoding import EncodedMaps, encode_activation, encode_maps
+from .doors import Cotangents, Found, encode
+from .encoding import EncodedMaps
 from .engine import solve_tiles
 from .engine_one import solve_samples
 from .tables import Filled, Tables, tables_of
@@ -23,30 +23,8 @@ ONE: dict[torch.dtype, Any] = {torch.float32: np.float32(1), torch.float64: np.f
 FEW = 2  # up to so many samples go one by one
 SCRATCH_LIMIT = 1536 * 1024  # bytes of a tile's scratch memory, about a core's own cache
 COST_OF_TILE = {1: 1.0, 2: 1.85, 4: 3.35}  # relative time of tiles of 1, 2 and 4 vectors, measured
-FEWEST_BLOCKS = 500  # of samples times blocks: a second thread is not woken for less
-
-_known = functools.lru_cache(maxsize=256)(encode_maps)
-
-
-def _encoded(univariate: Univariate) -> EncodedMaps | None:
-    """Encoded once, if it can be looked up; a map of somebody's own may not be hashable."""
-    try:
-        return _known(univariate)
-    except TypeError:
-        return encode_maps(univariate)
-
-
-class Found(NamedTuple):
-    """The result of a kernel: values (N, D), log_det (N)."""
-
-    values: Tensor
-    log_det: Tensor
-
-
-def knows(program: Program, univariate: Univariate) -> bool:
-    """Whether the CPU kernels have this network's activations and this univariate map."""
-    activations = (step.function for step in program.steps if isinstance(step, Activate))
-    return _encoded(univariate) is not None and all(encode_activation(f) is not None for f in activations)
+# A second thread is not woken for less than this, of samples times blocks or of samples times weights.
+FEWEST_BLOCKS, FEWEST_PRODUCTS = 500, 10_000_000
 
 
 def run(
@@ -62,9 +40,9 @@ def run(
         context: (N, M) or (1, M), or None.
         evaluate: The parallel direction.
     """
-    tables, encoded = tables_of(program, layout), _encoded(univariate)
+    tables, encoded = tables_of(program, layout), encode(univariate)
     assert encoded is not None
-    samples, one = len(given), ONE[given.dtype]
+    samples, one = given.shape[0], ONE[given.dtype]
     values, log_det = given.new_empty(given.shape), given.new_empty(samples)
     filled = tables.fill(program, given, context)
     across, along = given.stride()
@@ -88,13 +66,6 @@ def run(
         _over_tiles(mode, (1, program.features), tables, filled, encoded, places, one, samples)
     del filled, order  # until here the kernel had their addresses
     return Found(values, log_det)
-
-
-class Cotangents(NamedTuple):
-    """The result of the mirrored kernel: v (N, D), and the kept cotangents by step of the direct program."""
-
-    v: Tensor
-    kept: dict[int, Tensor]
 
 
 def run_mirrored(mirrored: Mirror, rows: Rows, slopes: dict[int, Tensor], *, keep: bool) -> Cotangents:
@@ -151,8 +122,8 @@ def _over_tiles(
         return
     vector = 64 // one.itemsize
     rows = int(tables.tile_buffers[-1])
-    work = samples * len(tables.blocks)
-    threads = min(torch.get_num_threads(), max(1, work // FEWEST_BLOCKS))
+    parts = max(samples * len(tables.blocks) // FEWEST_BLOCKS, samples * tables.weights // FEWEST_PRODUCTS)
+    threads = min(torch.get_num_threads(), max(1, parts))
     width = _tile_width(samples, threads, vector, rows * one.itemsize)
     tiles = -(-samples // width)
     threads = min(threads, tiles)

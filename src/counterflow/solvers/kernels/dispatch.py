@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...conditioners.program import Program
 from ...univariate import Univariate
+from .doors import knows
 
 Kernel = Callable[..., tuple[Tensor, Tensor]]
 
@@ -34,4 +35,4 @@ def kernel_for(program: Program, univariate: Univariate, x: Tensor) -> Kernel | 
     (values (N, D), log_det (N)).
     """
     kernels = kernels_for(x)
-    return kernels.run if kernels is not None and kernels.knows(program, univariate) else None
+    return kernels.run if kernels is not None and knows(program, univariate) else None

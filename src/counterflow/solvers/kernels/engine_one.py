@@ -28,7 +28,7 @@ from .lanes import full, lane_count, pointer, store
 from .maps import apply_maps
 from .product import dot, shifted
 
-AHEAD = 2  # rows by which the memory of weights is asked for before they are read
+AHEAD = 4  # rows by which the memory of weights is asked for before they are read
 
 
 @kernel

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...conditioners.program import Activate, Gate, Keep, Layout, Linear, Program, Scale, Shift, Transposed
+from ...conditioners.program import Gate, Keep, Layout, Linear, Program, Scale, Shift, Transposed
 from ...univariate import Univariate
 from ..mirror import Mirror, Rows
 from . import codes
-from .encoding import encode_activation, encode_maps
+from .doors import Cotangents, Found, encode
 from .gpu_tables import Blocks, Net, Places, Plan, Structure, constant_maps, structure_of
 
 TILES = (16, 32, 64)  # samples of a tile
@@ -29,22 +29,6 @@ PROGRAMS_PER_PROCESSOR = 4  # at most: bounds the scratch memory
 OLDEST_TRITON = (3, 5)  # earlier ones have no product of float64 tiles
 DTYPES = (torch.float32, torch.float64)
 
-_encoded = functools.lru_cache(maxsize=256)(encode_maps)
-
-
-class Found(NamedTuple):
-    """The result of the kernel: values (N, D), log_det (N)."""
-
-    values: Tensor
-    log_det: Tensor
-
-
-class Cotangents(NamedTuple):
-    """The result of the mirrored kernel: v (N, D), and the kept cotangents by step of the direct program."""
-
-    v: Tensor
-    kept: dict[int, Tensor]
-
 
 @functools.cache
 def available() -> bool:
@@ -54,12 +38,6 @@ def available() -> bool:
     import triton
 
     return tuple(int(part) for part in triton.__version__.split(".")[:2]) >= OLDEST_TRITON
-
-
-def knows(program: Program, univariate: Univariate) -> bool:
-    """Whether the kernel has this network's activations and this univariate map."""
-    activations = (step.function for step in program.steps if isinstance(step, Activate))
-    return _encoded(univariate) is not None and all(encode_activation(f) is not None for f in activations)
 
 
 def run(
@@ -82,7 +60,7 @@ def run(
     Cost: the unmasked half of a dense pass, in D dependent steps of one launch. Scratch memory: at most four tiles of
     16 to 64 samples per multiprocessor, each with as many numbers per sample as the network has units.
     """
-    structure, encoded = structure_of(program, layout, given.device), _encoded(univariate)
+    structure, encoded = structure_of(program, layout, given.device), encode(univariate)
     assert encoded is not None
     found = Found(given.new_empty(given.shape), given.new_empty(len(given)))
     data = [_read(step, hole, context) for step, hole in zip(program.steps, _holes(program, layout), strict=True)]

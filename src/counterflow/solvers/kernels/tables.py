@@ -56,6 +56,7 @@ class Tables:
         flat_buffers: Offsets in numbers, for the kernel of one sample, in float32 and float64 alike.
         members: For each row of `steps`, the step of the program that it belongs to.
         order, order_at: The coordinates in the order in which they are solved, and where that table lies.
+        weights: How many there are, the masked ones included.
         contiguous: Whether every row of weights is contiguous in the order of its source.
     """
 
@@ -87,6 +88,8 @@ class Tables:
         self.contiguous = all(
             bool((np.diff(layout.index[step.source]) == 1).all()) for step in program.steps if isinstance(step, Linear)
         )
+        linear = [step for step in program.steps if isinstance(step, Linear | Transposed)]
+        self.weights = sum(program.sizes[step.source] * program.sizes[step.target] for step in linear)
         outputs = len(program.sizes) - 1
         window = max(np.diff(self.ends[outputs][self.blocks]))
         heights = [*program.sizes[:outputs], int(window), SPARE_ROWS]
@@ -189,6 +192,7 @@ class Tables:
 
         Raises:
             TypeError: a weight, or what the context adds, is not of that dtype.
+            ValueError: a weight, or what the context adds, has another shape than the network's, or is elsewhere.
         """
         dtype, samples = like.dtype, len(like)
         steps, numbers, read = self.steps.copy(), np.zeros(len(self.steps)), []
