@@ -66,8 +66,18 @@ def assert_same(found: dict[str, Any], truth: dict[str, Any], tolerance: float =
 
 @pytest.mark.parametrize(("kind", "t"), PAIRS)
 def test_gradients_are_those_of_d_passes(kind: Any, t: Any) -> None:
-    net, given = kind.make(t.num_params), kind.inputs(17)
+    net, given = kind.make(t.num_params), tame(kind, t)
     assert_same(gradients(by_blocks, net, t, *given), gradients(d_passes, net, t, *given))
+
+
+def tame(kind: Any, t: Any) -> tuple[Tensor, Tensor | None]:
+    """The rows whose u is moderate: sin(u), of which the loss is made, has no digits left where u is 1e9."""
+    x, context = kind.inputs(17)
+    with torch.no_grad():
+        u, _ = d_passes(kind.make(t.num_params), t, x, context)
+    kept = u.abs().amax(-1) < 100
+    assert kept.sum() >= 5
+    return x[kept], None if context is None else context[kept]
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
