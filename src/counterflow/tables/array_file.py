@@ -1,113 +1,83 @@
-"""One NumPy array, alone (.npy) or in an archive (.npz), as a source of rows that is read in order."""
+"""The table in a .npy file: an array of two axes, or of records with a name and a type for each column."""
 
-import contextlib
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import cast
 
-import numpy as np
+from .choice import FileColumn, Found
+from .column_file import ColumnFile, Piece
+from .number_type import instead_of_numbers, type_name
+from .source import TableError
+from .stored_array import ArrayHeader, damage_named, read_header, rows_of
 
-from .source import Block, Source, TableError
-
-_NOT_NUMBERS = {"O": "Python objects", "S": "text", "U": "text", "c": "complex numbers", "V": "records"}
-_NOT_NUMBERS |= {"M": "dates", "m": "time differences"}
+Opened = Callable[[], AbstractContextManager[BufferedIOBase]]
 
 
-class ArrayFile(Source):
-    """A two-dimensional array of integers or floats; rows are read in order, without loading the file.
+def find_npy(path: Path) -> Found:
+    """The array of a .npy file.
 
     Raises:
         TableError: not a NumPy array, one that is cut short, or not a table of numbers.
-
-    Cost: memory of a block; of the whole array if it was saved in Fortran order.
     """
-
-    def __init__(self, path: Path, label: str, size: int, opened: Callable[[], BufferedIOBase]) -> None:
-        self.path, self.label, self.names = path, label, None
-        self._opened = opened
-        with _damage_named(label), opened() as stream:
-            self.shape, self._fortran, self._dtype = _header(stream, label)
-            held = size - stream.tell()
-        _check_numbers(self.shape, self._dtype, label)
-        self.rows, self.columns = self.shape
-        promised = self.rows * self.columns * self._dtype.itemsize
-        if held < promised:
-            whole = held // (self.columns * self._dtype.itemsize)
-            raise TableError(f"{label} is cut short: its header promises {self.rows} rows, only {whole} are there")
-
-    def blocks(self) -> Iterator[Block]:
-        with _damage_named(self.label), self._opened() as stream:
-            _header(stream, self.label)
-            if self._fortran:
-                flat = np.frombuffer(stream.read(), self._dtype, count=self.rows * self.columns)
-                values = flat.reshape(self.columns, self.rows).T
-                for start in range(0, self.rows, self.block_rows):
-                    yield values[start : start + self.block_rows].astype(np.float64)
-                return
-            for start in range(0, self.rows, self.block_rows):
-                rows = min(self.block_rows, self.rows - start)
-                held = stream.read(rows * self.columns * self._dtype.itemsize)
-                yield np.frombuffer(held, self._dtype).reshape(rows, self.columns).astype(np.float64)
-
-    def place(self, row: int) -> str:
-        return f"row {row + 1}"
+    with path.open("rb") as stream:
+        header = read_header(stream, str(path), path.stat().st_size)
+    return found_array(path, header, lambda: path.open("rb"))
 
 
-def open_npy(path: Path) -> ArrayFile:
-    """The array of a .npy file."""
-    return ArrayFile(path, str(path), path.stat().st_size, lambda: path.open("rb"))
-
-
-def open_npz(path: Path, array: str | None = None) -> ArrayFile:
-    """The only array of a .npz file, or the one called `array`.
+def found_array(path: Path, header: ArrayHeader, opened: Opened) -> Found:
+    """One array as a table: two axes are rows and columns, a record is a row.
 
     Raises:
-        TableError: not an archive, several arrays and no choice, or no array of that name.
+        TableError: not a table of numbers.
     """
-    label = str(path)
-    with _damage_named(label), zipfile.ZipFile(path) as archive:
-        sizes = {m.filename.removesuffix(".npy"): m.file_size for m in archive.infolist()}
-    listed = ", ".join(sizes)
-    if not sizes:
-        raise TableError(f"{path} holds no arrays")
-    if array is None and len(sizes) > 1:
-        raise TableError(f"{path} holds {len(sizes)} arrays ({listed}): choose one with --array NAME")
-    name = next(iter(sizes)) if array is None else array
-    if name not in sizes:
-        raise TableError(f"{path} holds no array called {name!r}, only {listed}")
-    return ArrayFile(path, f"{path}, array {name!r}", sizes[name], lambda: _open_member(path, f"{name}.npy"))
+    if header.dtype.names is not None and len(header.shape) == 1:
+        return _found_records(path, header, opened)
+    _check_numbers(header)
+    rows, count = header.shape
+    columns = [FileColumn(None, type_name(header.dtype))] * count
+
+    def read(order: list[int]) -> Callable[[int], Iterator[Piece]]:
+        def pieces(step: int) -> Iterator[Piece]:
+            with damage_named(header.label), opened() as stream:
+                for values in rows_of(stream, header, step, None if order == list(range(count)) else order):
+                    yield list(values.T)
+
+        return pieces
+
+    return Found(
+        header.label,
+        columns,
+        lambda order: ColumnFile(
+            path, columns, order, read(order), rows=rows, width=len(order) if header.fortran else count
+        ),
+    )
 
 
-def _open_member(path: Path, member: str) -> BufferedIOBase:
-    with zipfile.ZipFile(path) as archive:
-        # The member keeps the file open until it is closed itself.
-        return cast(BufferedIOBase, archive.open(member))
+def _found_records(path: Path, header: ArrayHeader, opened: Opened) -> Found:
+    names, dtype = header.dtype.names or (), header.dtype
+    columns = [FileColumn(name, type_name(dtype[name]), None, instead_of_numbers(dtype[name])) for name in names]
+
+    def read(order: list[int]) -> Callable[[int], Iterator[Piece]]:
+        def pieces(step: int) -> Iterator[Piece]:
+            with damage_named(header.label), opened() as stream:
+                for values in rows_of(stream, header, step):
+                    yield [values[names[i]] for i in order]
+
+        return pieces
+
+    return Found(
+        header.label,
+        columns,
+        lambda order: ColumnFile(path, columns, order, read(order), rows=header.shape[0], width=len(names)),
+    )
 
 
-@contextlib.contextmanager
-def _damage_named(label: str) -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise TableError(f"{label} is damaged, cut short or not an archive of arrays ({error})") from None
-
-
-def _header(stream: BufferedIOBase, label: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-        return np.lib.format.read_array_header_2_0(stream)
-    except ValueError:
-        raise TableError(f"{label} does not begin as a NumPy array does") from None
-
-
-def _check_numbers(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
-    if dtype.kind in _NOT_NUMBERS:
-        raise TableError(f"{label} holds {_NOT_NUMBERS[dtype.kind]} (dtype {dtype}), expected integers or floats")
+def _check_numbers(header: ArrayHeader) -> None:
+    label, shape = header.label, header.shape
+    instead = instead_of_numbers(header.dtype)
+    if instead:
+        raise TableError(f"{label} holds {instead} (dtype {header.dtype}), expected integers or floats")
     if len(shape) != 2:
         advice = {1: "; a single column is x[:, None]"}.get(len(shape), "; flatten each row: x.reshape(len(x), -1)")
         advice = advice if shape else ""

@@ -1,106 +1,188 @@
-"""Comma-separated text as a source of rows: an optional line of names, then numbers."""
+"""Delimited text as a source of rows: an optional line of names, then numbers."""
 
-import csv
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from .choice import CHOOSE, FileColumn, Found
+from .csv_numbers import MISSING, parsed
+from .delimited_text import DelimitedText, Row
+from .number_type import LARGEST_WHOLE
 from .source import Block, Source, TableError
 
-# Cells that stand for a missing value, in lower case.
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+_IN_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 class CsvFile(Source):
-    """Cells separated by commas; the first line holds names if none of its cells is a number.
+    """Chosen columns of delimited text.
 
-    Blank lines are skipped. Empty cells and NA, N/A, NaN, null, None (in any case) are missing values.
+    Blank lines are skipped. Empty cells and NA, N/A, NaN, null, None (in any case) are missing values. A compiled
+    parser reads most of the text; a chunk that it does not take is read cell by cell, which finds the words for it.
 
-    Raises:
-        TableError: no line at all, a first line that mixes names and numbers, an unnamed column, a name given twice.
+    Args:
+        text: The file.
+        names: Of all its columns, None if its first row holds numbers.
+        order: Places of the chosen columns, from 0.
+        width: How many the file has.
+        body: Bytes and lines before the first row of numbers.
+
+    Cost: memory of a chunk of text. Cell by cell takes about ten times as long (benchmarks/front.py).
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        first = next(self._lines(), None)
-        if first is None:
-            raise TableError(f"{path} holds no lines")
-        line, cells = first
-        self.names = self._header(line, cells)
-        self.columns = len(cells)
+    def __init__(
+        self,
+        text: DelimitedText,
+        names: tuple[str, ...] | None,
+        order: Sequence[int],
+        *,
+        width: int,
+        body: tuple[int, int],
+    ) -> None:
+        self.path, self.width, self.columns, self.rows = text.path, width, len(order), None
+        self.names = tuple(names[i] for i in order) if names else None
+        self.types = self.units = (None,) * len(order)
+        self.numbers = tuple(i + 1 for i in order)
+        self._text, self._order, self._body, self._named = text, list(order), body, names is not None
 
     def blocks(self) -> Iterator[Block]:
-        lines = self._rows()
-        while block := list(itertools.islice(lines, self.block_rows)):
-            yield self._numbers(block)
+        start, line = self._body
+        with self._text.opened(start) as file:
+            while chunk := self._text.chunk(file, line):
+                # With an odd number of quotes the chunk may end within a cell.
+                whole = b'"' not in chunk or chunk.count(b'"') % 2 == 0
+                numbers = parsed(chunk, self.width, self._order, self._text.delimiter) if whole else None
+                if numbers is None:
+                    rows, line = self._text.rows(chunk, file, line)
+                    numbers = self._numbers(rows)
+                else:
+                    line += chunk.count(b"\n")
+                for first in range(0, len(numbers), self.block_rows):
+                    yield numbers[first : first + self.block_rows]
 
     def place(self, row: int) -> str:
-        line, _ = next(itertools.islice(self._rows(), row, None))
-        return f"line {line}"
+        start, line = self._body
+        with self._text.opened(start) as file:
+            while chunk := self._text.chunk(file, line):
+                if b'"' in chunk:
+                    rows, line = self._text.rows(chunk, file, line)
+                    ends = [one.line for one in rows]
+                else:
+                    lines = chunk.splitlines()
+                    ends = [line + 1 + i for i, held in enumerate(lines) if held]
+                    line += len(lines)
+                if row < len(ends):
+                    return f"line {ends[row]}"
+                row -= len(ends)
+        raise IndexError(row)
 
-    def _header(self, line: int, cells: list[str]) -> tuple[str, ...] | None:
-        numeric = [_number(cell) is not None for cell in cells]
-        if all(numeric) and not all(cell.strip() == "" for cell in cells):
-            return None
-        names = tuple(cell.strip() for cell in cells)
+    def _numbers(self, rows: list[Row]) -> Block:
+        everything = self._order == list(range(self.width))
+        cells = (row.cells if everything else [row.cells[i] for i in self._order] for row in rows)
+        try:
+            if any(len(row.cells) != self.width for row in rows):
+                raise ValueError
+            flat = map(float, itertools.chain.from_iterable(cells))
+            block = np.fromiter(flat, np.float64, len(rows) * self.columns).reshape(len(rows), self.columns)
+        except ValueError:  # a row of another length, or a cell that float() does not read: a missing one, or text
+            block = np.array([self._row(row) for row in rows], dtype=np.float64).reshape(len(rows), self.columns)
+        for i in np.flatnonzero((np.abs(block) >= LARGEST_WHOLE).any(axis=1)):
+            self._row(rows[i])
+        return block
+
+    def _row(self, row: Row) -> list[float]:
+        if len(row.cells) != self.width:
+            header = "the line of names" if self._named else "the first line"
+            raise TableError(
+                f"{self.path}, line {row.line}: {_counted(len(row.cells))} where {header} has {self.width}"
+            )
+        numbers = []
+        for index, place in enumerate(self._order):
+            number = _number(row.cells[place])
+            if number is None:
+                raise TableError(self._about_text(row.line, index, row.cells[place]))
+            if abs(number) >= LARGEST_WHOLE:
+                self._check_digits(row.line, index, row.cells[place])
+            numbers.append(number)
+        return numbers
+
+    def _about_text(self, line: int, index: int, cell: str) -> str:
         where = f"{self.path}, line {line}"
-        _check_separator(where, names)
-        if "" in names:
+        if self.columns == self.width and self._first_line() == line:
+            return f"{where}: {self.column(index)} holds text ({_shortened(cell)!r}), expected numbers; {CHOOSE}"
+        return f"{where}, {self.column(index)}: expected a number, got {_shortened(cell)!r}"
+
+    def _first_line(self) -> int:
+        return int(self.place(0).removeprefix("line "))
+
+    def _check_digits(self, line: int, index: int, cell: str) -> None:
+        try:
+            exact = float(cell) == int(cell)
+        except (ValueError, OverflowError):
+            return  # a float, or infinite
+        if not exact:
             raise TableError(
-                f"{where}: column {names.index('') + 1} of {len(names)} has no name "
-                "(if it is a row index, write the file without it)"
+                f"{self.path}, line {line}: {self.column(index)} holds the integer {cell.strip()}, "
+                f"and double precision cannot hold every integer beyond 2**53; {CHOOSE}"
             )
-        if any(numeric):
-            text, number = names[numeric.index(False)], names[numeric.index(True)]
-            raise TableError(
-                f"{where} is neither a line of names nor a line of numbers: it holds both {text!r} and {number!r}"
-            )
-        twice = [name for i, name in enumerate(names) if name in names[:i]]
-        if twice:
-            raise TableError(f"{where}: two columns are called {twice[0]!r}")
+
+
+def find_csv(path: Path, delimiter: str, chosen: Sequence[str | int] | None = None) -> Found:
+    """The columns of delimited text, by its first row; that holds names if none of its cells is a number.
+
+    Args:
+        path: The file.
+        delimiter: Between cells.
+        chosen: Names or numbers; they decide what a first row with names and numbers is.
+
+    Raises:
+        TableError: no row at all, a first row that mixes names and numbers, an unnamed column.
+    """
+    text = DelimitedText(path, delimiter, "strict" if chosen is None else "replace")
+    first = text.first()
+    if first is None:
+        raise TableError(f"{path} holds no lines")
+    row, start, end = first
+    names = _names(f"{path}, line {row.line}", row.cells, delimiter, chosen)
+    body = (end, row.line) if names else (start, 0)
+    columns = [FileColumn(name) for name in names or [None] * len(row.cells)]
+
+    def opened(order: list[int]) -> CsvFile:
+        return CsvFile(text, names, order, width=len(row.cells), body=body)
+
+    return Found(f"{path}, line {row.line}" if names else str(path), columns, opened)
+
+
+def _names(where: str, cells: list[str], delimiter: str, chosen: Sequence[str | int] | None) -> tuple[str, ...] | None:
+    text = [cell.strip() for cell in cells if _number(cell) is None]
+    numbers = [cell.strip() for cell in cells if _is_finite(cell)]
+    blank = all(cell.strip() == "" for cell in cells)
+    by_number = chosen is not None and all(str(choice).isdecimal() and int(choice) <= len(cells) for choice in chosen)
+    if not blank and (not text or (numbers and by_number)):
+        return None
+    names = tuple(cell.strip() for cell in cells)
+    _check_separator(where, names, delimiter)
+    if chosen is not None:
         return names
+    if "" in names:
+        raise TableError(
+            f"{where}: column {names.index('') + 1} of {len(names)} has no name "
+            "(if it is a row index, write the file without it)"
+        )
+    if numbers:
+        raise TableError(
+            f"{where} is neither a line of names nor a line of numbers: it holds both {text[0]!r} and {numbers[0]!r}"
+        )
+    return names
 
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        return itertools.islice(self._lines(), 1 if self.names else 0, None)
 
-    def _lines(self) -> Iterator[tuple[int, list[str]]]:
-        """The cells of every line that is not blank, with the number of that line (from 1)."""
-        reader = None
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file, strict=True)
-                for cells in reader:
-                    if cells:
-                        yield reader.line_num, cells
-        except UnicodeDecodeError as error:
-            raise TableError(
-                f"{self.path} is not text in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})"
-            ) from None
-        except csv.Error as error:
-            line = reader.line_num if reader else 1
-            raise TableError(f"{self.path}, line {line}: not comma-separated text ({error})") from None
-
-    def _numbers(self, block: list[tuple[int, list[str]]]) -> Block:
-        for line, cells in block:
-            if len(cells) != self.columns:
-                header = "the line of names" if self.names else "the first line"
-                raise TableError(f"{self.path}, line {line}: {_counted(len(cells))} where {header} has {self.columns}")
-        cells_in_order = itertools.chain.from_iterable(cells for _, cells in block)
-        try:
-            flat = np.fromiter(map(float, cells_in_order), dtype=np.float64, count=len(block) * self.columns)
-            return flat.reshape(len(block), self.columns)
-        except ValueError:  # some cell is not what float() reads: a missing value, or text
-            return np.array([self._row(line, cells) for line, cells in block], dtype=np.float64)
-
-    def _row(self, line: int, cells: list[str]) -> list[float]:
-        row = [_number(cell) for cell in cells]
-        for index, value in enumerate(row):
-            if value is None:
-                place = f"{self.path}, line {line}, {self.column(index)}"
-                raise TableError(f"{place}: expected a number, got {_shortened(cells[index])!r}")
-        return [value for value in row if value is not None]
+def _check_separator(where: str, names: tuple[str, ...], delimiter: str) -> None:
+    for separator, word in _IN_WORDS.items():
+        if len(names) == 1 and separator != delimiter and separator in names[0]:
+            expected = _IN_WORDS.get(delimiter, repr(delimiter))
+            raise TableError(f"{where}: cells seem to be separated by {word}, expected {expected}")
 
 
 def _number(cell: str) -> float | None:
@@ -111,15 +193,14 @@ def _number(cell: str) -> float | None:
         return float("nan") if cell.strip().lower() in MISSING else None
 
 
+def _is_finite(cell: str) -> bool:
+    number = _number(cell)
+    return number is not None and math.isfinite(number)
+
+
 def _counted(cells: int) -> str:
     return f"{cells} cell{'s' * (cells != 1)}"
 
 
 def _shortened(cell: str) -> str:
     return cell if len(cell) <= 40 else cell[:37] + "..."
-
-
-def _check_separator(where: str, names: tuple[str, ...]) -> None:
-    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and separator in names[0]:
-            raise TableError(f"{where}: cells seem to be separated by {word}, expected commas")

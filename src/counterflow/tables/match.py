@@ -13,14 +13,15 @@ def match_columns(source: Source, names: tuple[str, ...] | None, columns: int) -
         if source.columns != columns:
             raise TableError(f"{source.path} has {_counted(source.columns)}, the model has {columns}")
         return None
-    missing = [name for name in names if name not in source.names]
-    unknown = [name for name in source.names if name not in names]
+    known, there = set(names), {name: i for i, name in enumerate(source.names)}
+    missing = [name for name in names if name not in there]
+    unknown = [name for name in source.names if name not in known]
     if missing:
         raise TableError(f"{source.path} has no {_listed(missing)}, which the model was fitted to" + _but(unknown))
     if unknown:
         counts = f"{_counted(source.columns)}, the model has {columns}"
         raise TableError(f"{source.path} has {counts}: it does not know {_listed(unknown)}")
-    return None if source.names == names else [source.names.index(name) for name in names]
+    return None if source.names == names else [there[name] for name in names]
 
 
 def _counted(columns: int) -> str:
