@@ -2,10 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from counterflow.diagnostics import FittedGaussian, chunk_rows, compare, estimate, log_prob_in_chunks
+import counterflow as cf
+from counterflow.diagnostics import (
+    FittedGaussian,
+    RunningMean,
+    chunk_rows,
+    compare,
+    compare_scores,
+    estimate,
+    log_prob_in_chunks,
+)
 
 
 def rows(count: int = 200, columns: int = 3) -> torch.Tensor:
@@ -53,6 +63,50 @@ def test_mean_and_standard_error_are_the_textbook_ones() -> None:
 
 def test_one_row_has_no_standard_error() -> None:
     assert math.isnan(estimate(torch.tensor([1.0])).standard_error)
+
+
+def test_rows_with_whole_weights_are_repeated_rows() -> None:
+    x, times = rows(), torch.arange(200) % 4
+    repeated = x.repeat_interleave(times, 0)
+    weighted = FittedGaussian(x, times.double())
+    torch.testing.assert_close(weighted.log_prob(x), FittedGaussian(repeated).log_prob(x))
+    assert estimate(x[:, 0], times.double()).mean == pytest.approx(float(repeated[:, 0].mean()))
+
+
+def test_weighted_scores_have_the_error_of_a_weighted_mean() -> None:
+    v, w = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1.0, 1.0, 2.0])
+    mean = 15 / 4
+    squares = (1.0 - mean) ** 2 + (2.0 - mean) ** 2 + 4 * (6.0 - mean) ** 2
+    found = estimate(v, w)
+    assert (found.mean, found.standard_error) == pytest.approx((mean, math.sqrt(1.5 * squares) / 4))
+
+
+def test_a_mean_over_blocks_is_that_over_all_rows() -> None:
+    v, w = 1e6 + rows()[:, 1].numpy(), np.linspace(-0.1, 2, 200)
+    for weight in (None, w):
+        running = RunningMean()
+        for i in range(0, 200, 33):
+            running.add(v[i : i + 33], None if weight is None else weight[i : i + 33])
+        whole = estimate(torch.from_numpy(v), None if weight is None else torch.from_numpy(weight))
+        found = running.estimate()
+        assert found is not None
+        assert found.mean == pytest.approx(whole.mean, rel=1e-12)
+        assert found.standard_error == pytest.approx(whole.standard_error, rel=1e-6)
+
+
+def test_scores_of_two_conditional_models_are_compared_pair_by_pair() -> None:
+    a, b = rows()[:, 0], rows()[:, 1]
+    assert compare_scores(a, b).difference == estimate(a - b)
+    with pytest.raises(ValueError, match="two scores of the same rows, got 200 and 199"):
+        compare_scores(a, b[1:])
+
+
+def test_every_row_is_scored_given_its_own_context() -> None:
+    model = cf.models.maf(2, 1, layers=1, hidden=(8,)).double()
+    x, c = rows(9000, 3)[:, :2], rows(9000, 3)[:, 2:]
+    torch.testing.assert_close(log_prob_in_chunks(model, x, c), model.log_prob(x, c).detach())
+    with pytest.raises(ValueError, match="a context for each of the 9000 rows"):
+        log_prob_in_chunks(model, x, c[1:])
 
 
 def test_no_rows_have_no_mean() -> None:
