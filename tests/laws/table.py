@@ -192,6 +192,13 @@ def encoded(features: int, context_features: int) -> cf.Flow:
     return models.maf(features, 3 if encoder else 0, layers=2, hidden=H, context_encoder=encoder)
 
 
+def in_context_units(features: int, context_features: int) -> cf.Flow:
+    """Without logarithms: the laws draw contexts of either sign."""
+    size = context_features
+    units = conditioners.ContextUnits([0.5] * size, [2.0] * size, [False] * size) if size else None
+    return models.maf(features, size, layers=2, hidden=H, context_encoder=units)
+
+
 def one_order(features: int, context_features: int, t: Any = None) -> Any:
     options = {"layers": 2, "hidden": H, "permutation": None, "univariate": t}
     return cf.as_autoregressive(models.iaf(features, context_features, **options))
@@ -232,6 +239,23 @@ DENSITIES: dict[str, Entry] = {
     "AutoregressiveModel(Bernoulli)": entry(
         lambda d, m: cf.AutoregressiveModel(mlp(d, m, 1), families.Bernoulli()), BINARY
     ),
+    "AutoregressiveModel(Logistic)": entry(lambda d, m: cf.AutoregressiveModel(mlp(d, m), families.Logistic()), STEPS),
+    "AutoregressiveModel(LogisticMixture)": entry(
+        lambda d, m: cf.AutoregressiveModel(mlp(d, m, 6), families.LogisticMixture(2)), MIXED
+    ),
+    "AutoregressiveModel(InterpolatedLogisticMixture)": entry(
+        lambda d, m: cf.AutoregressiveModel(mlp(d, m, 6), families.InterpolatedLogisticMixture(2, step=0.5)), MIXED
+    ),
+    "AutoregressiveModel(DiscretisedLogisticMixture)": entry(
+        lambda d, m: cf.AutoregressiveModel(
+            mlp(d, m, 6), families.DiscretisedLogisticMixture(2, levels=3, low=0.0, high=2.0)
+        ),
+        Traits(support=Atoms((0.0, 1.0, 2.0)), reparameterised=False, has_conditionals=True),
+    ),
+    "AutoregressiveModel(Categorical)": entry(
+        lambda d, m: cf.AutoregressiveModel(mlp(d, m, 4), families.Categorical(4, 0.0, 1.0)),
+        Traits(support=UNIT, reparameterised=False, has_conditionals=True),
+    ),
     "Ensemble": entry(
         lambda d, m: cf.Ensemble([small(models.maf)(d, m), models.made(d, m, hidden=H)]), Traits(reparameterised=False)
     ),
@@ -242,6 +266,7 @@ DENSITIES: dict[str, Entry] = {
         lambda d, m: cf.Flow(models.iaf(d, m, layers=1, hidden=H), bijections.ActNorm(d)), SOFT
     ),
     "Flow(context encoder)": entry(encoded, SOFT),
+    "Flow(ContextUnits)": entry(in_context_units, SOFT),
     "Flow(unit interval)": entry(
         lambda d, m: cf.Flow(bases.StandardNormal(d), cf.Chain([autoregressive(d, m), bijections.logit(d, 0.0)])),
         Traits(support=UNIT, perturb=soft),

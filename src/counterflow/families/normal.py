@@ -10,6 +10,7 @@ from ..shapes import RowParams, Scalars
 from ..spec import register
 from ..univariate import BoundedExp, Scale
 from .family import Family
+from .mixing import check_components, chosen, components_of
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -67,8 +68,7 @@ class NormalMixture(Family):
     scale: Scale = BoundedExp()
 
     def __post_init__(self) -> None:
-        if self.components < 1:
-            raise ValueError(f"expected at least one component, got {self.components}")
+        check_components(self.components)
 
     @property
     def num_params(self) -> int:
@@ -77,19 +77,12 @@ class NormalMixture(Family):
 
     def log_prob(self, x: Scalars, params: RowParams) -> Scalars:
         """Log-sum-exp over the components."""
-        log_pi, mu, raw = self._split(params)
+        log_pi, mu, raw = components_of(params)
         log_sigma = self.scale.log_scale(raw)
         z = (x[..., None] - mu) * torch.exp(-log_sigma)
         return torch.logsumexp(log_pi - 0.5 * z * z - log_sigma, -1) - _HALF_LOG_2PI
 
     def sample(self, params: RowParams, *, generator: Generator | None = None) -> Scalars:
         """A component by its weight, then a normal draw from it."""
-        log_pi, mu, raw = self._split(params)
-        flat = log_pi.exp().reshape(-1, self.components)
-        k = torch.multinomial(flat, 1, generator=generator).reshape(*log_pi.shape[:-1], 1)
-        mu, sigma = mu.gather(-1, k).squeeze(-1), self.scale(raw)[0].gather(-1, k).squeeze(-1)
-        return mu + sigma * _noise(mu, generator)
-
-    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits, mu, raw = params.chunk(3, dim=-1)
-        return logits.log_softmax(-1), mu, raw
+        mu, raw = chosen(components_of(params), generator)
+        return mu + self.scale(raw)[0] * _noise(mu, generator)

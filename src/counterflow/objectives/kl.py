@@ -1,13 +1,13 @@
-"""Training objectives: functions of densities, in nats per event."""
+"""Forward and reverse Kullback-Leibler divergence from whole draws: functions of densities, in nats per event."""
 
 from typing import Any
 
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from .densities import Density, Reparameterised, detached
-from .model import Given
-from .shapes import LogDensity, Vector
+from ..densities import Density, Reparameterised, detached
+from ..model import Given
+from ..shapes import LogDensity, Vector
 
 Scalar = Float[Tensor, ""]
 

@@ -1,0 +1,31 @@
+"""Distillation: a fast student of a slow teacher, its certificate, and its correction."""
+
+from .certificate import Certificate, OnTeacherDraws, certify
+from .correction import Accepted, Chains, Resampled, importance_resample, metropolis, reject
+from .distil import default_objective, distil
+from .door import check_pair
+from .objectives import ForwardKL, PathKL, ReverseKL, StepwiseKL, StepwiseNormalKL, Sum
+from .weights import WeightReport, report_of
+
+__all__ = [
+    "distil",
+    "default_objective",
+    "check_pair",
+    "ReverseKL",
+    "PathKL",
+    "StepwiseKL",
+    "StepwiseNormalKL",
+    "ForwardKL",
+    "Sum",
+    "certify",
+    "Certificate",
+    "OnTeacherDraws",
+    "WeightReport",
+    "report_of",
+    "importance_resample",
+    "Resampled",
+    "reject",
+    "Accepted",
+    "metropolis",
+    "Chains",
+]

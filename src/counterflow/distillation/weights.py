@@ -1,0 +1,104 @@
+"""Importance weights p / q of a student's draws: what they are worth, and whether their mean can be trusted."""
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..diagnostics import Estimate
+
+TRUSTED = 0.7  # of k-hat: below it the mean of the weights converges at a useful rate
+FEWEST = 25  # weights, from which a tail can be fitted
+
+Weights = Float[Tensor, " N"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightReport:
+    """What the weights p / q of N draws of q say.
+
+    Attributes:
+        draws: N.
+        effective_fraction: (sum w)^2 / (N sum w^2): the share of independent draws of p that they are worth.
+        k_hat: The shape of the weights' tail; moments of order 1 / k-hat and more are infinite. NaN below 25 draws.
+        log_mean: log of the mean weight, an estimate of the log normaliser of p relative to q: 0 where both are
+            normalised. Its standard error is that of the delta method, and means nothing where k-hat is above 0.7.
+        largest: The share of the largest weight in their sum.
+    """
+
+    draws: int
+    effective_fraction: float
+    k_hat: float
+    log_mean: Estimate
+    largest: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether k-hat allows statements about means of the weights."""
+        return self.k_hat <= TRUSTED
+
+
+def report_of(log_weight: Weights) -> WeightReport:
+    r"""Effective sample size, tail and mean of weights.
+
+    .. math:: \frac{(\sum w)^2}{N \sum w^2}, \qquad \log \frac1N \sum_i w_i
+
+    Args:
+        log_weight: log p(x_i) - log q(x_i), (N,); -inf where p is zero.
+
+    Raises:
+        ValueError: fewer than two weights, NaN among them, or all of them zero.
+
+    Source: Kong (1992) for the effective size; Vehtari et al. (2024), arXiv:1507.02646, for k-hat.
+    """
+    values = checked(log_weight)
+    w = (values - values.max()).exp()
+    mean = w.mean()
+    error = w.std() / mean / math.sqrt(len(w))
+    return WeightReport(
+        draws=len(w),
+        effective_fraction=float(w.sum().square() / (len(w) * w.square().sum())),
+        k_hat=tail_shape(values),
+        log_mean=Estimate(float(mean.log() + values.max()), float(error), len(w)),
+        largest=float(w.max() / w.sum()),
+    )
+
+
+def tail_shape(log_weight: Weights) -> float:
+    """Pareto k-hat of the largest weights; NaN for fewer than 25, -inf where they are all equal."""
+    if len(log_weight) < FEWEST:
+        return math.nan
+    if float(log_weight.max() - log_weight.min()) < 1e-12:
+        return -math.inf
+    return smoothed(log_weight)[1]
+
+
+def smoothed(log_weight: Weights) -> tuple[Weights, float]:
+    """Weights whose largest are replaced by quantiles of a fitted Pareto tail, normalised to sum 1; and k-hat.
+
+    Error: a little bias for much less variance.    Source: Vehtari et al. (2024), arXiv:1507.02646.
+    """
+    from arviz_stats.base.array import array_stats
+
+    found, k_hat = array_stats.psislw(-log_weight.double().numpy())  # it takes log q - log p
+    values = torch.from_numpy(np.asarray(found))
+    return (values - values.logsumexp(0)).exp(), float(k_hat)
+
+
+def checked(log_weight: Tensor) -> Weights:
+    """Log weights in double precision, of which something can be said.
+
+    Raises:
+        ValueError: they are not.
+    """
+    values = log_weight.detach().double().reshape(-1)
+    if len(values) < 2:
+        raise ValueError(f"expected at least two weights, got {len(values)}")
+    if bool(values.isnan().any()) or bool((values == math.inf).any()):
+        raise ValueError("a weight is not a number: log p or log q of a draw is NaN or infinite")
+    if not bool((values > -math.inf).any()):
+        raise ValueError("all weights are zero: no draw of the student lies where the teacher has density")
+    return values
