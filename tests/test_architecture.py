@@ -25,7 +25,7 @@ LAYERS = (
     ("models",),
     ("checkpoint", "tables"),
     ("training", "diagnostics"),
-    ("distillation", "vae", "inference", "audio", "images"),
+    ("tabular", "distillation", "vae", "inference", "audio", "images"),
     ("report", "estimator", "interop", "testing"),
     ("cli", "__main__"),
 )

@@ -1,5 +1,8 @@
 """Counterflow: autoregressive flows that are fast in both directions."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import bases, bijections, conditioners, families, models, solvers, univariate
 from .autoregressive import AutoregressiveModel, Ensemble
 from .bases import Base
@@ -17,6 +20,10 @@ from .spec import SpecError, register
 from .training import ExponentialAverage, History, Rows, TrainingDiverged, TrainingInterrupted, fit
 from .univariate import Univariate
 
+if TYPE_CHECKING:
+    from .estimator import ConditionalFlowDensity, FlowDensity
+    from .tabular import TableModel
+
 __version__ = "0.1.0.dev0"
 
 __all__ = [
@@ -32,6 +39,10 @@ __all__ = [
     "ExponentialAverage",
     "TrainingInterrupted",
     "TrainingDiverged",
+    # Tables.
+    "FlowDensity",
+    "ConditionalFlowDensity",
+    "TableModel",
     # Densities.
     "Flow",
     "AutoregressiveModel",
@@ -71,3 +82,16 @@ __all__ = [
     "register",
     "SpecError",
 ]
+
+# Imported when they are first asked for: scikit-learn takes a second.
+_LAZY = {"FlowDensity": ".estimator", "ConditionalFlowDensity": ".estimator", "TableModel": ".tabular"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,4 +1,4 @@
-"""A folder with a table and a model of it, and a command line that runs there."""
+"""A folder with tables and models of them, and a command line that runs there."""
 
 import shutil
 from pathlib import Path
@@ -6,20 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.running import FAST, Runner, table, write_csv
+from cli.running import FAST, ROLES, Runner, table, write_csv, write_events
 
 
 @pytest.fixture(scope="session")
 def fitted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """good.csv, good.npy and model.safetensors (fitted to the first), made once."""
+    """Made once: good.csv, good.npy and model.safetensors of the first; events.parquet and given.safetensors of it."""
     from counterflow.cli.app import app
 
     folder = tmp_path_factory.mktemp("fitted")
     write_csv(folder / "good.csv", table())
     np.save(folder / "good.npy", table())
-    with pytest.raises(SystemExit) as end:
-        app(["fit", str(folder / "good.csv"), "-o", str(folder / "model.safetensors"), *FAST, "--quiet"])
-    assert not end.value.code
+    write_events(folder / "events.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # so that the model quotes a command without the folder
+        for data, out, roles in (("good.csv", "model", []), ("events.parquet", "given", ROLES)):
+            with pytest.raises(SystemExit) as end:
+                app(["fit", data, "-o", f"{out}.safetensors", *roles, *FAST, "--quiet"])
+            assert not end.value.code
     return folder
 
 

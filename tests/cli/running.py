@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 
 from counterflow.cli.app import app
+from counterflow.tables import ColumnType, write_columns
 
 FAST = ["--model", "made", "--steps", "4"]
+ROLES = ["--context", "energy", "--weight", "w"]  # of the columns of `events`
+
+EVENTS = [
+    ColumnType("energy", "float64", "GeV"),
+    ColumnType("n", "int16"),
+    ColumnType("pt", "float32", "GeV"),
+    ColumnType("cos", "float32"),
+    ColumnType("flag", "bool"),
+    ColumnType("w", "float64"),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +29,11 @@ class Outcome:
     code: int
     out: str
     err: str
+
+    @property
+    def sentence(self) -> str:
+        """The last line on stderr; notes may stand before it."""
+        return self.err.strip().splitlines()[-1]
 
 
 class Runner:
@@ -33,6 +49,11 @@ class Runner:
         said = self._capture.readouterr()
         return Outcome(int(end.value.code or 0), said.out, said.err)
 
+    def snapshot(self) -> dict[str, bytes | None]:
+        """What lies in the folder."""
+        paths = self.folder.rglob("*")
+        return {str(p.relative_to(self.folder)): p.read_bytes() if p.is_file() else None for p in paths}
+
 
 def table(rows: int = 60, seed: int = 0) -> np.ndarray:
     """Three dependent columns of different units."""
@@ -44,3 +65,34 @@ def write_csv(path: Path, values: np.ndarray, names: str | None = "a,b,c") -> No
     """A comma-separated file, with or without names."""
     lines = [",".join(map(repr, row)) for row in values.tolist()]
     path.write_text("\n".join([*([names] if names else []), *lines]) + "\n", encoding="utf-8")
+
+
+def events(rows: int = 80, seed: int = 0) -> dict[str, np.ndarray]:
+    """What a detector might give: a true energy, counts, a positive number, a cosine, a flag, a weight."""
+    rng = np.random.default_rng(seed)
+    energy = rng.uniform(10.0, 50.0, rows)
+    columns = {
+        "energy": energy,
+        "n": rng.poisson(energy / 10),
+        "pt": rng.exponential(energy),
+        "cos": rng.uniform(-1, 1, rows),
+        "flag": rng.random(rows) < 0.3,
+        "w": rng.uniform(0.5, 2, rows),
+    }
+    return {column.name: columns[column.name].astype(column.dtype) for column in EVENTS if column.name is not None}
+
+
+def write_events(path: str | Path, columns: dict[str, np.ndarray] | None = None, **changed: object) -> None:
+    """Those, or others, in the format of the path; a changed column may have another type, None leaves it out."""
+    columns = events() if columns is None else dict(columns)
+    for name, values in changed.items():
+        columns.pop(name, None)
+        if values is not None:
+            columns[name] = np.asarray(values)
+    known = {column.name: column for column in EVENTS}
+    types = []
+    for name, values in columns.items():
+        unit = known[name].unit if name in known else None
+        types.append(ColumnType(name, values.dtype.name, unit))
+    block = np.stack([values.astype(np.float64) for values in columns.values()], axis=1)
+    write_columns(Path(path), types, [block], rows=len(block))

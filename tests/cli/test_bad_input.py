@@ -1,51 +1,39 @@
 """What bad input gets: one sentence that names it, a stable exit code, nothing written, never a traceback."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from cli.bad_input import BAD
-from cli.running import Outcome, Runner
-
-
-def snapshot(folder: Path) -> dict[str, bytes | None]:
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
-
-
-def sentence(outcome: Outcome) -> str:
-    """The last line on stderr; notes may stand before it."""
-    return outcome.err.strip().splitlines()[-1]
+from cli.running import Runner
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_named_in_a_sentence_and_writes_nothing(name: str, run: Runner) -> None:
     bad = BAD[name]
     bad.prepare()
-    before = snapshot(run.folder)
+    before = run.snapshot()
     outcome = run(*bad.arguments)
     assert outcome.code == bad.code
     assert outcome.err.count("counterflow: ") == 1
-    assert sentence(outcome).startswith("counterflow: ")
-    assert all(word in sentence(outcome) for word in bad.names), sentence(outcome)
+    assert outcome.sentence.startswith("counterflow: ")
+    assert all(word in outcome.sentence for word in bad.names), outcome.sentence
     assert "Traceback" not in outcome.out + outcome.err
     assert outcome.out == ""
-    assert snapshot(run.folder) == before
+    assert run.snapshot() == before
 
 
 def test_a_diverging_fit_names_rows_and_what_to_try_and_leaves_no_model(run: Runner) -> None:
-    before = snapshot(run.folder)
+    before = run.snapshot()
     wild = ("--model", "maf", "--steps", "9", "--learning-rate", "1e30")
     outcome = run("fit", "good.csv", "-o", "new.safetensors", *wild)
     assert outcome.code == 6
-    assert "the held-out loss is nan" in sentence(outcome)
-    assert sentence(outcome).endswith("try a lower --learning-rate")
+    assert "the held-out loss is nan" in outcome.sentence
+    assert outcome.sentence.endswith("try a lower --learning-rate")
     outcome = run("fit", "good.csv", "-o", "new.safetensors", *wild, "--validation", "0")
     assert outcome.code == 6
-    assert re.search(
-        r"in step \d+ .* line \d+(, line \d+)* of good.csv; try a lower --learning-rate", sentence(outcome)
-    )
-    assert snapshot(run.folder) == before
+    assert re.search(r"in step \d+ .* line \d+(, line \d+)* of good.csv; try a lower --learning-rate", outcome.sentence)
+    assert run.snapshot() == before
 
 
 def test_an_option_that_is_no_number_is_a_usage_error(run: Runner) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import counterflow as cf
-from cli.running import FAST, Runner, table, write_csv
-from counterflow.cli.presets import Preset, make_model
+from cli.running import FAST, ROLES, Runner, table, write_csv
+from counterflow.tabular.presets import Preset, make_model
 
 
 def test_scores_are_the_model_s_log_densities_in_the_data_s_own_units(run: Runner) -> None:
@@ -36,7 +36,7 @@ def test_scores_in_csv_have_a_name_and_the_rows_order(run: Runner) -> None:
     run("score", "model.safetensors", "good.csv", "-o", "s.npy")
     lines = Path("s.csv").read_text().splitlines()
     assert lines[0] == "log_prob"
-    assert np.array_equal(np.array(lines[1:], dtype=np.float32), np.load("s.npy"))
+    assert np.array_equal(np.array(lines[1:], dtype=np.float64), np.load("s.npy"))
 
 
 def test_reordered_columns_are_matched_by_name_and_said(run: Runner) -> None:
@@ -83,12 +83,24 @@ def test_a_batch_larger_than_the_data_shrinks_and_says_so(run: Runner) -> None:
     assert "the batch of 1000 rows shrinks to 48" in outcome.err
 
 
-def test_whole_numbers_are_warned_about(run: Runner) -> None:
-    values = table()
-    values[:, 1] = np.rint(values[:, 1])
-    write_csv(Path("counts.csv"), values)
-    outcome = run("fit", "counts.csv", "-o", "m.safetensors", *FAST)
-    assert "column 'b' of counts.csv hold" in outcome.err
+def test_what_samples_keep_to_is_said(run: Runner) -> None:
+    outcome = run("fit", "events.parquet", "-o", "m.safetensors", *FAST, *ROLES, "--support", "pt=..")
+    said = outcome.err.splitlines()
+    at = said.index("Samples will keep to this (--support and --continuous say otherwise):")
+    assert said[at + 1 :] == [
+        "  column 'n': integers; 0 or more, detected",
+        "  column 'cos': -1 to 1, detected",
+        "  column 'flag': booleans; 0 to 1, detected",
+    ]
+
+
+def test_surplus_columns_are_left_aside_and_named(run: Runner) -> None:
+    values = np.hstack([table(), table(seed=1)])[:, :4]
+    write_csv(Path("x.csv"), values, "a,b,c,label")
+    run("score", "model.safetensors", "good.csv", "-o", "s.npy")
+    outcome = run("score", "model.safetensors", "x.csv", "-o", "x.npy")
+    assert outcome.err == "Note: x.csv has column 'label', which the model does not know: left aside.\n"
+    assert np.array_equal(np.load("x.npy"), np.load("s.npy"))
 
 
 def test_two_rows_are_enough(run: Runner) -> None:
@@ -112,8 +124,8 @@ def test_samples_are_the_same_in_every_format(run: Runner) -> None:
         assert run("sample", "model.safetensors", "-n", 20, "-o", f"x.{extension}").code == 0
     x = np.load("x.npy")
     with np.load("x.npz") as archive:
-        assert np.array_equal(archive["x"], x)
-    assert np.array_equal(np.loadtxt("x.csv", delimiter=",", skiprows=1, dtype=np.float32), x)
+        assert np.array_equal(np.column_stack([archive[name] for name in "abc"]), x)
+    assert np.array_equal(np.loadtxt("x.csv", delimiter=",", skiprows=1), x)
 
 
 def test_the_model_file_says_how_it_was_made(run: Runner) -> None:
@@ -122,7 +134,7 @@ def test_the_model_file_says_how_it_was_made(run: Runner) -> None:
     assert made["data"]["rows"] == sum(made["data"][f"{part}_rows"] for part in ("training", "validation", "test"))
     assert made["held_out"]["model"]["rows"] == made["data"]["test_rows"] == 6
     assert made["recipe"]["seed"] == 0
-    assert made["command"].endswith("--model made --steps 4 --quiet")
+    assert made["command"] == "counterflow fit good.csv --out model.safetensors --model made --steps 4"
     assert made["versions"]["torch"] == torch.__version__
 
 

@@ -1,44 +1,99 @@
-"""The page that `fit --report` and `demo` write."""
+"""`counterflow report`, `fit --report` and `demo`: a page, judged on rows that the model has not learnt from."""
 
 import functools
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cli.running import FAST, Runner
+from cli.running import FAST, ROLES, Runner, events, write_events
 from counterflow.cli import demo
-from counterflow.cli.pipeline import Recipe
-from counterflow.cli.presets import Preset
+from counterflow.tabular import Preset, Recipe
+
+COMMAND = "counterflow fit good.csv --out m.safetensors --model made --steps 4 --report r.html"
 
 
-def test_the_report_holds_score_pictures_layers_and_command(run: Runner) -> None:
+def text(path: str) -> str:
+    """The words of a page, without its pictures."""
+    page = Path(path).read_text(encoding="utf-8")
+    return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+
+def test_fit_writes_a_report_with_score_pictures_layers_and_command(run: Runner) -> None:
     outcome = run("fit", "good.csv", "-o", "m.safetensors", *FAST, "--report", "r.html")
     assert outcome.code == 0
-    page = Path("r.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 2
-    for words in ("nats per row", "6 test rows", "training rows and", "From noise to data", "own units"):
+    assert outcome.out.splitlines()[-2] == "Wrote m.safetensors, r.html."
+    assert Path("r.html").read_text(encoding="utf-8").count("<svg") > 2
+    page = text("r.html")
+    for words in ("nats", "6 test rows", "own units", COMMAND):
         assert words in page
-    assert "counterflow fit good.csv --out m.safetensors --model made --steps 4 --report r.html" in page
+    assert "nan" not in page
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (60, 1), (5, 9)], ids=["two rows", "one column", "more columns than rows"])
+def test_a_report_finds_the_test_rows_of_the_fit_again(run: Runner) -> None:
+    outcome = run("report", "given.safetensors", "events.parquet", "-o", "r.html")
+    assert outcome.code == 0
+    assert "Judging on 8 rows: test rows.\n" in outcome.err
+    assert "counterflow report given.safetensors events.parquet --out r.html" in text("r.html")
+
+
+def test_a_report_of_new_rows_says_so_and_leaves_out_what_has_no_density(run: Runner) -> None:
+    changed = events(seed=1)
+    changed["pt"][3] = -5.0
+    changed["energy"][4] = 700.0
+    write_events("new.parquet", changed)
+    outcome = run("report", "given.safetensors", "new.parquet", "-o", "r.html", "--rows", 100, "--json")
+    assert outcome.code == 0
+    said = json.loads(outcome.out)
+    assert (said["written"], said["rows"]) == (["r.html"], 79)
+    assert "Warning: 1 row outside the support of a column, where the density is zero: left out.\n" in outcome.err
+    assert re.search(r"Warning: context column 'energy' goes \d+\.\d standard deviations beyond", outcome.err)
+    assert "another table than the one the model was fitted to" in outcome.err
+    assert "1 row outside the support of a column" in text("r.html")
+
+
+def test_a_report_compares_with_a_previous_model(run: Runner) -> None:
+    run("fit", "events.parquet", "-o", "old.safetensors", *ROLES, *FAST, "--seed", 1)
+    arguments = ["report", "given.safetensors", "events.parquet", "-o", "r.html", "--previous"]
+    assert run(*arguments, "old.safetensors").code == 0
+    assert "old.safetensors" in text("r.html")
+    outcome = run(*arguments, "model.safetensors", "--overwrite")
+    assert outcome.code == 4
+    assert outcome.sentence == (
+        "counterflow: model.safetensors is a model of other columns (a, b, c): the two cannot be compared"
+    )
+
+
+def test_a_report_refuses_rows_that_the_model_has_learnt_from(run: Runner) -> None:
+    run("fit", "good.csv", "-o", "m.safetensors", *FAST, "--validation", 0, "--test", 0)
+    outcome = run("report", "m.safetensors", "good.csv", "-o", "r.html")
+    assert outcome.code == 3
+    assert outcome.sentence == (
+        "counterflow: good.csv: the model has learnt from every row of it; give rows that it has not seen"
+    )
+
+
+@pytest.mark.parametrize("shape", [(20, 1), (14, 12)], ids=["one column", "more columns than rows"])
 def test_small_tables_get_a_report_too(shape: tuple[int, int], run: Runner) -> None:
     np.save("x.npy", np.random.default_rng(0).normal(size=shape))
     assert run("fit", "x.npy", "-o", "m.safetensors", *FAST, "--report", "r.html").code == 0
-    assert "nan" not in re.sub(r"<svg.*?</svg>", "", Path("r.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "nan" not in text("r.html")
 
 
 def test_the_demo_writes_its_four_files_and_says_where(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = demo._digits(0)
+    assert digits.shape == (1797, 64)
     monkeypatch.setattr(demo, "Recipe", functools.partial(Recipe, model=Preset.MADE, steps=5))
+    monkeypatch.setattr(demo, "_digits", lambda seed: digits[:200, 20:44:3])  # 8 pixels, for a report in no time
+    monkeypatch.setattr(demo, "PIXELS", demo.Images(shape=(2, 4), limits=(0.0, 17.0)))
     for _ in range(2):  # the second time it replaces its own files
         outcome = run("demo", "--folder", "d", "--quiet")
         assert outcome.code == 0
-    names = {"digits.npy", "model.safetensors", "samples.png", "summary.html"}
+    names = {"digits.npy", "model.safetensors", "samples.png", "report.html"}
     assert {p.name for p in Path("d").iterdir()} == names
     assert all(name in outcome.out for name in names - {"digits.npy"})
     digits = np.load("d/digits.npy")
-    assert digits.shape == (1797, 64)
     assert 0 <= digits.min() < digits.max() < 17
     assert not np.any(digits == np.rint(digits))

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checkpoint import load
 from ..model import Given, Model
 from ..training.optimiser import adamw
 from .console import Console
@@ -77,7 +76,7 @@ def run_bench(model: Path, batches: Sequence[int] | None, seconds: float, consol
     rows = sorted(set(batches or ROWS))
     check_at_least("--batch", rows[0], 1)
     check_at_least("--seconds", seconds, 0, exclusive=True)
-    loaded = _load(model)
+    loaded = load_model(model).model
     console.note(
         f"Measuring batches of {', '.join(f'{n:,}' for n in rows)} rows, {seconds:g} s for each of four figures, "
         "or one call if that takes longer. Ctrl-C ends it and shows what is measured."
@@ -117,17 +116,6 @@ def time_calls(
         last = now()
         later.append(last - start)
     return first, later
-
-
-def _load(path: Path) -> Model:
-    """Any model, one with a context too; the other commands refuse that, and what else they refuse is refused here."""
-    try:
-        return load_model(path).model
-    except Refusal:
-        found = load(path) if path.is_file() and path.stat().st_size else None
-        if not isinstance(found, Model) or not found.context_features:
-            raise
-        return found
 
 
 def _measured(model: Model, batches: Sequence[int], seconds: float, table: Table) -> Iterator[None]:

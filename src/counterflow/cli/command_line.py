@@ -20,11 +20,12 @@ def command_line(
     words = ["counterflow", command.__name__]
     for name, parameter in inspect.signature(command).parameters.items():
         value = given[name]
-        if name in set(without) or value == parameter.default:
+        if name in set(without) or value == parameter.default or value == []:
             continue
-        words += _option(parameter.annotation.__metadata__[0])
-        if value is not True:
-            words.append(str(getattr(value, "value", value)))
+        for one in value if isinstance(value, list) else [value]:
+            words += _option(parameter.annotation.__metadata__[0])
+            if one is not True:
+                words.append(str(getattr(one, "value", one)))
     return shlex.join([*words, *add])
 
 

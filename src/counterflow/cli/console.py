@@ -1,14 +1,16 @@
 """What a command says: results on stdout, for people or as one JSON object; notes and progress on stderr."""
 
+import contextlib
 import dataclasses
 import json
+import math
 import sys
-import time
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_SILENT_SECONDS = 2.0  # a command shorter than this shows no bar
+SILENT_SECONDS = 2.0  # what is done earlier shows no bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Console:
             print(sentence, file=sys.stderr)
 
     def result(self, values: dict[str, Any]) -> None:
-        """The same results, for machines."""
+        """The same results, for machines; a number that JSON does not know becomes null."""
         if self.json:
-            print(json.dumps(values))
+            print(json.dumps(_known(values), allow_nan=False))
 
     @property
     def draws(self) -> bool:
@@ -45,16 +47,44 @@ class Console:
 
     def watched(self, blocks: Iterable[tuple[int, T]], what: str, total: int | None) -> Iterator[T]:
         """Pass blocks on, each with its number of rows, and show how far we are if it takes long."""
-        if not self.draws:
-            yield from (block for _, block in blocks)
-            return
-        from rich.console import Console as Screen  # the command that nobody watches does not pay for it
-        from rich.progress import Progress
-
-        started = time.perf_counter()
-        with Progress(console=Screen(stderr=True), transient=True, disable=False) as bar:
-            task = bar.add_task(what, total=total, visible=False)
+        with self._bar(what, total) as advance:
             for rows, block in blocks:
                 yield block
-                late = time.perf_counter() - started > _SILENT_SECONDS
-                bar.update(task, advance=rows, visible=late)
+                advance(rows)
+
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something is done which cannot say how far it is, if it takes long."""
+        with self._bar(what, None):
+            yield
+
+    @contextlib.contextmanager
+    def _bar(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        if not self.draws:
+            yield lambda rows: None
+            return
+        from rich.console import Console as Screen  # the command that nobody watches does not pay for it
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        progress = TextColumn("{task.completed:,}" + ("" if total is None else f" of {total:,}"))
+        columns = [TextColumn("{task.description}"), BarColumn(), progress]
+        columns = columns[:2] if total is None else columns
+        clock = TimeElapsedColumn() if total is None else TimeRemainingColumn()
+        with Progress(*columns, clock, console=Screen(stderr=True), transient=True, disable=False) as bar:
+            task = bar.add_task(what, total=total, visible=False)
+            # A clock of its own: the first block itself may take long.
+            late = threading.Timer(SILENT_SECONDS, bar.update, (task,), {"visible": True})
+            late.daemon = True
+            late.start()
+            try:
+                yield lambda rows: bar.update(task, advance=rows)
+            finally:
+                late.cancel()
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,20 +6,21 @@ from pathlib import Path
 import numpy as np
 
 from ..files import replacing
-from ..report import save_images_beside
-from ..tables import open_table, read_table, write_table
+from ..report import Figure, image_grid, save_images_beside
+from ..tables import write_table
+from ..tabular import Recipe, TableModel
 from .console import Console
-from .fitting import Files, Words, check_files, fit_table, score_in_words
+from .fit_words import score_in_words
+from .fitting import Files, Words, check_files, fit_table, report_fit
 from .images import Images
-from .page import draw, write_page
-from .pipeline import Recipe
 from .refusal import OUTPUT, Refusal
+from .roles import Wanted, load_table
 
 PIXELS = Images(shape=(8, 8), limits=(0.0, 17.0))
 
 
 def run_demo(folder: Path, seed: int, threads: int, console: Console) -> None:
-    """Write data, model, picture and page into a folder that belongs to the demo, and say where to look.
+    """Write data, model, picture and report into a folder that belongs to the demo, and say where to look.
 
     Raises:
         Refusal: the folder cannot be made or written to.
@@ -27,31 +28,48 @@ def run_demo(folder: Path, seed: int, threads: int, console: Console) -> None:
     if folder.exists() and not folder.is_dir():
         raise Refusal(OUTPUT, f"{folder} is not a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    files = Files(folder / "digits.npy", folder / "model.safetensors", report=folder / "summary.html", overwrite=True)
+    files = Files(folder / "digits.npy", folder / "model.safetensors", report=folder / "report.html", overwrite=True)
     check_files(files)
     console.note("The handwritten digits of scikit-learn: 1,797 images of 8 x 8 pixels with 17 grey levels.")
     console.note("Uniform noise from [0, 1) makes the levels continuous, so that a density exists.")
     pixels = _digits(seed)
     write_table(files.data, pixels.shape, [pixels])
-    table = read_table(open_table(files.data))
     recipe = Recipe(seed=seed)
+    table = load_table(Wanted(files.data), recipe.model, console)
     words = ["counterflow", "fit", files.data, "-o", files.out, "--seed", seed, "--threads", threads]
     command = shlex.join(map(str, words))
-    fitted = fit_table(table, files, recipe, Words(command, f"{command} --resume"), console)
-    page, picture = folder / "summary.html", folder / "samples.png"
-    write_page(page, table, fitted, command, PIXELS)
+    said = Words(command, f"{command} --resume")
+    fitted = fit_table(table, files, recipe, said, console)
+    page, picture = folder / "report.html", folder / "samples.png"
+    drawn = draw(fitted.model, 100, seed)
+    data = fitted.parts.training.x[:100].numpy()
+    console.note("Judging the model on the test rows, for the report.")
+    report_fit(page, table, fitted, said, console, images=_pictures(data, drawn), seed=seed)
     with replacing(picture) as temporary:
-        drawn = draw(fitted.flow, 100, seed).numpy()
-        data = fitted.split.training[:100].numpy()
         save_images_beside(temporary, data, drawn, shape=PIXELS.shape, limits=PIXELS.limits)
     console.say(f"Trained {fitted.history.steps:,} steps in {fitted.history.seconds:.0f} s.")
     console.say(score_in_words(fitted.score))
     console.say("Look at:")
-    console.say(f"  {page.resolve().as_uri()}   the summary, in a browser")
+    console.say(f"  {page.resolve().as_uri()}   the report, in a browser")
     console.say(f"  {picture}   samples beside data")
     console.say(f"  {files.out}   the model; try: counterflow inspect {files.out}")
     written = [str(path) for path in (files.data, files.out, page, picture)]
-    console.result({"written": written, **fitted.facts})
+    console.result({"written": written, **fitted.model.facts})
+
+
+def draw(model: TableModel, rows: int, seed: int) -> np.ndarray:
+    """Samples from a stream of their own."""
+    import torch
+
+    return model.sample(rows, generator=torch.Generator().manual_seed(seed))
+
+
+def _pictures(data: np.ndarray, drawn: np.ndarray) -> tuple[Figure, ...]:
+    grids = [image_grid(rows[: PIXELS.shown], PIXELS.shape, PIXELS.columns, PIXELS.limits) for rows in (data, drawn)]
+    return (
+        Figure(grids[0], f"{min(PIXELS.shown, len(data))} training rows"),
+        Figure(grids[1], f"{min(PIXELS.shown, len(drawn))} samples of the model"),
+    )
 
 
 def _digits(seed: int) -> np.ndarray:

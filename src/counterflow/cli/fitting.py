@@ -2,18 +2,24 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ..checkpoint import save
-from ..spec import spec_of
-from ..tables import Table, check_trainable, open_table, read_table, whole_number_columns
+from ..report import Figure
+from ..report.assembling import About
+from ..tabular import Fitted, Parts, Prepared, Recipe, Watch, finish, prepare
 from ..training import TrainingDiverged, TrainingInterrupted
+from .config import write_config
 from .console import Console
+from .fit_words import columns_in_words, note_sizes, tell
 from .outputs import check_at_least, check_output
-from .page import write_page
-from .pipeline import Fitted, HeldOut, Recipe, Split, build, facts, fitting_batch, held_out, split_rows, train
 from .refusal import DIVERGED, INTERRUPTED, OUTPUT, USAGE, Refusal
+from .reporting import judged_of, write_report
+from .resuming import check_resumed, resumable
+from .roles import Loaded, Wanted, load_table
+
+NOTHING_HELD_OUT = "--report: no rows are held out to judge the model by; raise --test, or leave out --report"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +28,11 @@ class Files:
 
     data: Path
     out: Path
-    array: str | None = None
     log: Path | None = None
     report: Path | None = None
     overwrite: bool = False
     resume: bool = False
+    configuration: Path | None = None  # to write the full configuration to
 
     @property
     def training(self) -> Path:
@@ -36,44 +42,53 @@ class Files:
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """Command lines to quote: the one that makes the model, and the one that goes on after Ctrl-C."""
+    """To quote: the command that makes the model, the one that goes on after Ctrl-C, and the full configuration."""
 
     command: str
     resume: str
+    configuration: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def run_fit(files: Files, recipe: Recipe, words: Words, console: Console, *, drop_missing: bool) -> None:
+def run_fit(files: Files, recipe: Recipe, wanted: Wanted, words: Words, console: Console) -> None:
     """The whole command.
 
     Raises:
-        Refusal: an output that cannot be, an option out of range, Ctrl-C, a loss that is not finite.
+        Refusal: an output that cannot be, Ctrl-C, a loss that is not finite.
         TableError: the data.
     """
-    check_recipe(recipe)
     check_files(files)
-    table = read_table(open_table(files.data, array=files.array), drop_missing=drop_missing)
+    if files.resume:
+        check_resumed(files.training, words.configuration)
+    table = load_table(wanted, recipe.model, console)
     if table.dropped:
-        console.note(f"Note: {table.dropped:,} rows with missing or infinite cells were dropped.")
+        rows = f"{table.dropped:,} row{'s' * (table.dropped != 1)}"
+        console.note(f"Note: {rows} with missing or infinite cells left out.")
     fitted = fit_table(table, files, recipe, words, console)
     if files.report is not None:
-        write_page(files.report, table, fitted, words.command)
-    tell(files, table, fitted, console)
+        report_fit(files.report, table, fitted, words, console, seed=recipe.seed)
+    if files.configuration is not None:
+        write_config(files.configuration, words.configuration)
+    written = [files.out, files.report, files.log, files.configuration]
+    tell([str(path) for path in written if path is not None], fitted, console)
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Refuse what no data could make sense of."""
-    if recipe.epochs is not None and recipe.steps is not None:
-        raise Refusal(USAGE, "--epochs and --steps exclude each other: give one")
-    for option, value in (("--epochs", recipe.epochs), ("--steps", recipe.steps), ("--patience", recipe.patience)):
-        check_at_least(option, value, 1)
-    check_at_least("--batch-size", recipe.batch_size, 1)
-    check_at_least("--seed", recipe.seed, 0)
-    check_at_least("--learning-rate", recipe.learning_rate, 0, exclusive=True)
-    for option, share in (("--validation", recipe.validation), ("--test", recipe.test)):
-        if not 0 <= share < 1:
-            raise Refusal(USAGE, f"{option} {share:g}: expected a share of the rows, from 0 to less than 1")
-    if recipe.validation + recipe.test >= 1:
-        raise Refusal(USAGE, "--validation and --test together leave no rows to train on")
+def report_fit(
+    path: Path,
+    table: Loaded,
+    fitted: Fitted,
+    words: Words,
+    console: Console,
+    *,
+    images: tuple[Figure, ...] = (),
+    seed: int = 0,
+) -> None:
+    """The report of a model that has just been fitted; there is none without held-out rows."""
+    judged = judged_of(fitted, table.cells)
+    if judged is None:
+        raise Refusal(USAGE, NOTHING_HELD_OUT)
+    warnings = tuple(f"{warning}." for warning in table.warnings)
+    about = About(table.path.name, len(table.cells.values), table.dropped, words.command, warnings)
+    write_report(path, fitted.model, judged, about, console, images=images, seed=seed)
 
 
 def check_files(files: Files) -> None:
@@ -84,6 +99,12 @@ def check_files(files: Files) -> None:
         check_output(files.log, [".csv"], overwrite=again, inputs=[files.data])
     if files.report is not None:
         check_output(files.report, [".html"], overwrite=files.overwrite)
+    if files.configuration is not None:
+        check_output(files.configuration, [".toml"], overwrite=files.overwrite)
+    outputs = [path for path in (files.out, files.log, files.report, files.configuration) if path is not None]
+    for path in outputs:
+        if outputs.count(path) > 1:
+            raise Refusal(USAGE, f"{path} is to be written twice: choose another name for one of the two")
     state = files.training
     if files.resume and not state.is_file():
         raise Refusal(USAGE, f"--resume: there is no {state}, the state that an interrupted fit leaves behind")
@@ -91,42 +112,49 @@ def check_files(files: Files) -> None:
         raise Refusal(OUTPUT, f"{state} is left from an interrupted fit; --resume goes on, --overwrite starts afresh")
 
 
-def fit_table(table: Table, files: Files, recipe: Recipe, words: Words, console: Console) -> Fitted:
+def fit_table(table: Loaded, files: Files, recipe: Recipe, words: Words, console: Console) -> Fitted:
     """Fit, compare, and save the model; on Ctrl-C keep the state of the training and say how to go on."""
-    check_trainable(table.values, table.names, str(table.path))
-    _note_whole_numbers(table, console)
-    split = split_rows(table, recipe)
-    _note_sizes(table, split, recipe, console)
-    flow = build(recipe, split.training)
-    spec_of(flow)  # a model that could not be written must not be trained first
+    with console.waiting("preparing the rows"):
+        prepared = prepare(table.cells, table.schema, recipe, str(table.path))
+    if files.report is not None and not prepared.parts.validation.count + prepared.parts.test.count:
+        raise Refusal(USAGE, NOTHING_HELD_OUT)
+    note_sizes(table, prepared.parts, recipe, console)
+    for line in columns_in_words(table):
+        console.note(line)
     if not files.resume:
         for stale in (files.training, files.log):
             if stale is not None:
                 stale.unlink(missing_ok=True)
+    with resumable(files.training, words.configuration):
+        fitted = _finished(prepared, table, files, words, console)
+        fitted.model.save(files.out)
+        files.training.unlink(missing_ok=True)
+    return fitted
+
+
+def _finished(prepared: Prepared, table: Loaded, files: Files, words: Words, console: Console) -> Fitted:
+    watch = Watch(files.training, files.resume, files.log, console.draws)
+    more = {
+        "command": words.command,
+        "configuration": words.configuration,
+        "data": {"file": table.path.name, "dropped_rows": table.dropped},
+    }
     try:
-        history = train(
-            flow,
-            split,
-            recipe,
-            checkpoint=files.training,
-            resume=files.resume,
-            log=files.log,
-            progress=console.draws,
-        )
+        return finish(prepared, watch, more=more)
     except TrainingInterrupted as stopped:
         raise Refusal(INTERRUPTED, _how_to_resume(stopped, words)) from None
+    except KeyboardInterrupt:
+        if not files.training.exists():
+            raise
+        after = f"interrupted after the training; {files.training} keeps its state, and this goes on: {words.resume}"
+        raise Refusal(INTERRUPTED, after) from None
     except TrainingDiverged as error:
         files.training.unlink(missing_ok=True)
-        raise Refusal(DIVERGED, _how_it_diverged(error, table, split)) from None
+        raise Refusal(DIVERGED, _how_it_diverged(error, table, prepared.parts)) from None
     except (ValueError, KeyError) as error:
         if not files.resume:
             raise
         raise Refusal(USAGE, f"--resume: {error}") from None
-    score = held_out(flow, split)
-    made = {"command": words.command, **facts(table, split, recipe, history, score)}
-    save(files.out, flow, metadata=made)
-    files.training.unlink(missing_ok=True)
-    return Fitted(flow, split, history, score, made)
 
 
 def _how_to_resume(stopped: TrainingInterrupted, words: Words) -> str:
@@ -136,66 +164,13 @@ def _how_to_resume(stopped: TrainingInterrupted, words: Words) -> str:
     return f"interrupted after step {steps:,}; {stopped.path} keeps the state, and this goes on: {words.resume}"
 
 
-def _how_it_diverged(error: TrainingDiverged, table: Table, split: Split) -> str:
+def _how_it_diverged(error: TrainingDiverged, table: Loaded, parts: Parts) -> str:
     if not error.rows:
         return f"{error} (of the rows kept for validation); try a lower --learning-rate"
-    places = ", ".join(table.place(int(split.order[row])) for row in error.rows)
+    places = ", ".join(table.place(int(parts.order[row])) for row in error.rows)
     return (
         f"training stopped in step {error.step + 1:,} because the loss or its gradient is not finite, "
         f"in a batch with {places} of {table.path}; try a lower --learning-rate, or look at those rows"
-    )
-
-
-def _note_whole_numbers(table: Table, console: Console) -> None:
-    whole = whole_number_columns(table.values)
-    if whole:
-        first = repr(table.names[whole[0]]) if table.names else str(whole[0] + 1)
-        which = f"column {first}" + (f" and {len(whole) - 1} more" if len(whole) > 1 else "")
-        console.note(
-            f"Note: {which} of {table.path} hold whole numbers only; a density can grow without bound on those, "
-            "so read its log-likelihood with care, or add uniform noise from [0, 1) first."
-        )
-
-
-def _note_sizes(table: Table, split: Split, recipe: Recipe, console: Console) -> None:
-    rows, columns = table.values.shape
-    console.note(f"{table.path}: {rows:,} rows, {columns} column{'s' * (columns != 1)}.")
-    train, validation, test = len(split.training), len(split.validation), len(split.test)
-    if not validation:
-        console.note("Note: no validation rows (the share is less than one row), so nothing stops the training early.")
-    console.note(
-        f"Training on {train:,} rows, {validation:,} decide when to stop, {test:,} are kept for the final score."
-    )
-    batch = fitting_batch(recipe, split.training)
-    if batch < recipe.batch_size:
-        console.note(f"Note: the batch of {recipe.batch_size} rows shrinks to {batch}, the number of training rows.")
-    if table.names is None:
-        console.note("The columns have no names: they are matched by position.")
-
-
-def tell(files: Files, table: Table, fitted: Fitted, console: Console) -> None:
-    """The result, for people and for machines."""
-    history, score = fitted.history, fitted.score
-    console.say(f"Trained {history.steps:,} steps in {history.seconds:.0f} s: {history.stopped_because}.")
-    console.say(score_in_words(score))
-    console.say(f"Wrote {files.out}" + (f" and {files.report}." if files.report else "."))
-    console.say(f"Next: counterflow sample {files.out} -n 1000 -o samples.csv")
-    written = [str(path) for path in (files.out, files.report, files.log) if path is not None]
-    console.result({"written": written, **fitted.facts})
-
-
-def score_in_words(score: HeldOut | None) -> str:
-    """The held-out log-likelihood as a sentence."""
-    if score is None:
-        return "No rows were held out, so there is no score on unseen rows."
-    ours = f"{score.model.mean:.3f} ± {score.model.standard_error:.3f} nats per row"
-    sentence = f"Held-out log-likelihood: {ours} ({score.model.rows:,} {score.rows_are})"
-    if score.against is None:
-        return f"{sentence}; too few rows to fit a Gaussian to compare with."
-    base, gain = score.against.baseline, score.against.difference
-    return (
-        f"{sentence}; a fitted Gaussian: {base.mean:.3f} ± {base.standard_error:.3f}; "
-        f"flow minus Gaussian: {gain.mean:+.3f} ± {gain.standard_error:.3f}."
     )
 
 

@@ -1,36 +1,20 @@
-"""A model file with its columns, for the commands that use a fitted model."""
+"""A model file for the commands that use a fitted model, refused in the user's words where it is of no use."""
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
-from ..checkpoint import CheckpointError, load, read_header
-from ..model import Model
+from ..checkpoint import read_header
+from ..conditioners import ContextUnits
+from ..spec import SpecError, foreign_paths
+from ..tabular import TableModel
 from .refusal import MODEL, Refusal
 
 
-@dataclasses.dataclass(frozen=True)
-class FittedModel:
-    """A loaded model, and what its file says of how it was made."""
-
-    path: Path
-    model: Model
-    metadata: dict[str, Any]
-    header: dict[str, Any]
-
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """Of the columns it was fitted to."""
-        columns = self.metadata.get("columns")
-        return tuple(columns) if columns else None
-
-
-def load_model(path: Path) -> FittedModel:
-    """Read a model of a table.
+def load_model(path: Path) -> TableModel:
+    """Read a model.
 
     Raises:
-        Refusal: no such file, an empty one, or not a density without context.
-        CheckpointError: truncated, foreign, or written by a newer version.
+        Refusal: no such file, an empty one, or one with a network of the user's own.
+        CheckpointError: truncated, foreign, not a density, or written by a newer version.
     """
     if not path.exists():
         raise Refusal(MODEL, f"{path}: no such model file")
@@ -39,11 +23,33 @@ def load_model(path: Path) -> FittedModel:
     if path.stat().st_size == 0:
         raise Refusal(MODEL, f"{path} is empty (0 bytes)")
     try:
-        header, model = read_header(path), load(path)
+        return TableModel.load(path)
+    except SpecError:
+        foreign = sorted(foreign_paths(read_header(path)["spec"]))
+        if not foreign:
+            raise
+        raise Refusal(
+            MODEL,
+            f"{path} holds a network that is not part of Counterflow ({', '.join(foreign)}), which no command can "
+            "build; use the model in Python: counterflow.load(path, modules=...)",
+        ) from None
     except OSError as error:
         raise Refusal(MODEL, f"{path}: cannot be read ({error.strerror or error})") from None
-    if not isinstance(model, Model):
-        raise CheckpointError(f"{path} holds a {type(model).__name__}, not a density")
-    if model.context_features:
-        raise Refusal(MODEL, f"{path} is a density given a context of {model.context_features}, which needs Python")
-    return FittedModel(path, model, header.get("metadata") or {}, header)
+
+
+def load_table_model(path: Path) -> TableModel:
+    """Read a model whose rows and contexts are columns of a table.
+
+    Raises:
+        Refusal: as `load_model`, or a context that passes through a network of the user's own.
+        CheckpointError: as `load_model`.
+    """
+    model = load_model(path)
+    encoder = model.model.context_encoder
+    if encoder is not None and not isinstance(encoder, ContextUnits):
+        raise Refusal(
+            MODEL,
+            f"{path}: the context of this model goes through a {type(encoder).__name__}, so that it is no row of "
+            "numbers in a table; use the model in Python: counterflow.load",
+        )
+    return model

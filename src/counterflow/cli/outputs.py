@@ -56,3 +56,13 @@ def check_at_least(option: str, value: int | float | None, least: int | float, *
     if value is None or value > least or (value == least and not exclusive):
         return
     raise Refusal(USAGE, f"{option} {value:g}: expected {'more than' if exclusive else 'at least'} {least:g}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every random stream takes.
+
+    Raises:
+        Refusal: it is negative, or has more than 32 bits.
+    """
+    if not 0 <= seed < 2**32:
+        raise Refusal(USAGE, f"--seed {seed}: expected 0 to {2**32 - 1}")

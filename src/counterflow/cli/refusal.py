@@ -14,6 +14,9 @@ MODEL = 4  # a model file: damaged, foreign, newer, or of another number of colu
 OUTPUT = 5  # an output that exists or cannot be written
 DIVERGED = 6  # the loss was not finite
 INTERRUPTED = 130  # Ctrl-C
+EXIT_CODES = (
+    "Exit codes: 0 done, 2 an option, 3 a data file, 4 a model file, 5 an output, 6 training diverged, 130 Ctrl-C."
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,10 +7,21 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from ..autoregressive import AutoregressiveModel
-from ..bijections import ActNorm, Autoregressive, Chain, Coupling, Inverse, LULinear, Permutation, Rescale, Standardise
+from ..bijections import (
+    ActNorm,
+    Autoregressive,
+    Chain,
+    Coupling,
+    Elementwise,
+    Inverse,
+    LULinear,
+    Permutation,
+    Rescale,
+    Standardise,
+)
 from ..conditioners import MaskedMLP
 from ..flow import Flow
-from ..univariate import Inverted
+from ..univariate import HalfLine, Interval, Inverted, Line
 
 
 class Costs(NamedTuple):
@@ -102,6 +113,8 @@ def _bijection(bijection: nn.Module, inverted: bool = False) -> list[str]:
     if isinstance(bijection, Inverse):
         return _bijection(bijection.bijection, not inverted)
     if isinstance(bijection, Chain):
+        if [type(part) for part in bijection.parts] == [Standardise, Elementwise, Standardise]:
+            return [f"{_UNITS}, {_supports(bijection.parts[1])}"]
         parts = [_bijection(part, inverted) for part in bijection.parts]
         return [line for part in (reversed(parts) if inverted else parts) for line in part]
     if isinstance(bijection, Autoregressive):
@@ -112,18 +125,31 @@ def _bijection(bijection: nn.Module, inverted: bool = False) -> list[str]:
         others = len(bijection.kept) - kept
         steered = f"{kept} columns steer the other {others} by {_map(bijection.univariate)}"
         return [f"coupling layer: {steered}, {_net(bijection)}"]
+    if isinstance(bijection, Elementwise):
+        return [f"each column by itself, {_supports(bijection)}"]
     for fixed, phrase in _FIXED.items():
         if isinstance(bijection, fixed):
             return [phrase]
     return [_spaced(bijection)]
 
 
+def _supports(bijection: Any) -> str:
+    """`of 64 columns 12 bounded on one side, 1 between two ends`."""
+    total = len(bijection.maps)
+    kinds = ((HalfLine, "bounded on one side"), (Interval, "between two ends"))
+    counts = [(sum(isinstance(m, kind) for m in bijection.maps), phrase) for kind, phrase in kinds]
+    others = sum(not isinstance(m, (HalfLine, Interval, Line)) for m in bijection.maps)
+    told = [f"{count} {phrase}" for count, phrase in [*counts, (others, "mapped in another way")] if count]
+    return f"of {total} columns {', '.join(told)}" if told else f"{total} columns without bounds"
+
+
+_UNITS = "the columns' own units"
 _FIXED: dict[type[nn.Module], str] = {
     Permutation: "the columns in another order",
     LULinear: "a learned linear map",
     ActNorm: "a learned shift and scale of each column",
     Rescale: "a learned scale of each column",
-    Standardise: "the columns' own units (mean and standard deviation of the training rows)",
+    Standardise: f"{_UNITS} (mean and standard deviation of the training rows)",
 }
 
 

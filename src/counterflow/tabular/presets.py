@@ -20,7 +20,9 @@ class Preset(enum.StrEnum):
     MADE_MOG = "made-mog"
 
 
-_MAKERS: dict[Preset, Callable[[int], Model]] = {
+MakeModel = Callable[[int, int], Model]  # (features, context_features)
+
+_MAKERS: dict[Preset, MakeModel] = {
     Preset.RECOMMENDED: models.recommended,
     Preset.MAF: models.maf,
     Preset.NSF: models.nsf,
@@ -32,6 +34,6 @@ _MAKERS: dict[Preset, Callable[[int], Model]] = {
 }
 
 
-def make_model(preset: Preset, features: int) -> Model:
-    """A new model of that many columns."""
-    return _MAKERS[preset](features)
+def make_model(preset: Preset, features: int, context_features: int = 0) -> Model:
+    """A new model of that many columns, given that many others."""
+    return _MAKERS[preset](features, context_features)

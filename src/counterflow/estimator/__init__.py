@@ -1,0 +1,6 @@
+"""Flows as scikit-learn estimators."""
+
+from .conditional import ConditionalFlowDensity
+from .density import FlowDensity
+
+__all__ = ["FlowDensity", "ConditionalFlowDensity"]
