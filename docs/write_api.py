@@ -12,7 +12,23 @@ from pathlib import Path
 import counterflow as cf
 
 PAGE = Path(__file__).resolve().parent / "api.md"
-FOLDERS = ("models", "bijections", "univariate", "conditioners", "bases", "families", "solvers", "training", "testing")
+FOLDERS = (
+    "models",
+    "bijections",
+    "univariate",
+    "conditioners",
+    "bases",
+    "families",
+    "solvers",
+    "objectives",
+    "training",
+    "tables",
+    "tabular",
+    "estimator",
+    "diagnostics",
+    "distillation",
+    "testing",
+)
 
 
 def sentence(value: object) -> str:

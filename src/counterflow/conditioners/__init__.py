@@ -1,6 +1,7 @@
-"""Conditioners: networks whose row i reads only the coordinates before i, and the dense network of couplings."""
+"""Conditioners: networks whose row i reads only the coordinates before i, the dense one of couplings, contexts."""
 
 from .conditioner import Conditioner, RepeatedPass, Stepper
+from .context_units import ContextUnits
 from .masked_linear import MaskedLinear
 from .masked_mlp import MaskedMLP
 from .masks import random_degrees, random_order, sorted_degrees
@@ -8,6 +9,7 @@ from .network import MLP
 
 __all__ = [
     "MLP",
+    "ContextUnits",
     "Conditioner",
     "MaskedLinear",
     "MaskedMLP",
