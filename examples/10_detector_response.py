@@ -43,7 +43,7 @@ def main() -> None:
         some = (full.energy >= low) & (full.energy < high)
         (a, s), (b, t) = (table.response[some].agg(["mean", "std"]) for table in (full, fast))
         print(f"{low:4} to {high:4} GeV: response {a:.3f} full, {b:.3f} fast; spread {s:.3f} full, {t:.3f} fast")
-        assert abs(a - b) < 0.03
+        assert abs(a - b) < 0.05
         assert abs(t / s - 1) < 0.2
 
     test = conditional_two_sample_test(

@@ -141,9 +141,10 @@ def test_the_command_quoted_for_context_and_weight_makes_the_same_model(run: Run
     assert same("given", "b")
 
 
-def test_what_comes_next_can_be_typed(run: Runner) -> None:
-    Path("a table.csv").write_text(Path("good.csv").read_text().replace("a,b,c", "a b,b,c", 1))
-    outcome = run("fit", "a table.csv", "-o", "a model.safetensors", "--context", "a b", *FAST)
+@pytest.mark.parametrize("name", ["a b", '"a, b"', "a=b", "$a"])
+def test_what_comes_next_can_be_typed(name: str, run: Runner) -> None:
+    Path("a table.csv").write_text(Path("good.csv").read_text().replace("a,b,c", f"{name},b,c", 1))
+    outcome = run("fit", "a table.csv", "-o", "a model.safetensors", "--context", name, *FAST)
     following = outcome.out.splitlines()[-1].removeprefix("Next: counterflow ")
     assert run(*shlex.split(following)).code == 0
-    assert Path("samples.csv").read_text().startswith("a b,b,c\n")
+    assert Path("samples.csv").read_text().startswith(f"{name},b,c\n")

@@ -63,6 +63,25 @@ def test_every_parser_says_the_same(
         assert outcome(path, chosen) == fast
 
 
+TEXT = st.sampled_from(["", "x", '5" pipe', '"5"" pipe"', '"a,b"', '"\n"', '"one\n\n two"', 'size 6"', "é", '""'])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(TEXT, CELLS, TEXT), min_size=1, max_size=8), end=st.sampled_from(["", "\n"]))
+@example(rows=[('6" pipe', "3", '"\n"'), ("", "4", "")], end="")
+def test_text_beside_the_numbers_moves_none_of_them(
+    rows: list[tuple[str, str, str]], end: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "x.csv"
+    path.write_text("t,a,u\n" + "\n".join(",".join(row) for row in rows) + end, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        fast = outcome(path, ["a"])
+        patch.setattr(delimited_text, "CHUNK", 6)
+        assert outcome(path, ["a"]) == fast
+        patch.setattr(csv_file, "parsed", lambda *_: None)
+        assert outcome(path, ["a"]) == fast
+
+
 def test_plain_numbers_take_the_compiled_way(parser: str) -> None:
     numbers = parsed(b"1,2\n3.5,-4e-3\n", 2, [0, 1], ",")
     assert numbers is not None

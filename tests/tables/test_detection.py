@@ -88,6 +88,33 @@ def test_a_column_that_begins_far_from_zero_is_any_number() -> None:
     assert not one(rng().uniform(20, 30, 1000)).bounded
 
 
+def test_a_column_with_a_few_rows_beyond_zero_is_any_number() -> None:
+    v = rng().exponential(1, 2000) - 0.01
+    assert not one(v).bounded
+    assert not one(-v).bounded
+    assert not one(np.append(rng().poisson(1.0, 2000), -1)).bounded
+
+
+LAWS: list[Draw] = [
+    lambda r, n: r.normal(size=n),
+    lambda r, n: r.uniform(size=n),
+    lambda r, n: r.exponential(size=n),
+    lambda r, n: r.beta(0.5, 0.5, size=n),
+    lambda r, n: r.poisson(2, size=n),
+]
+
+
+def test_no_row_is_outside_a_detected_support() -> None:
+    """Whatever the law, its location, its scale and its type."""
+    for seed in range(300):
+        r = np.random.default_rng(seed)
+        dtype = str(r.choice(["float16", "float32", "float64"]))
+        location, scale = r.choice([0.0, 0.0, 1.0, -1.0]), r.choice([1.0, -1.0, math.pi, 2 * math.pi, 180.0])
+        v = (location + scale * LAWS[seed % 5](r, int(r.integers(2, 500)))).astype(dtype).astype(float)
+        column = one(v, dtype)
+        assert column.low <= v.min() <= v.max() <= column.high, seed
+
+
 # Whole numbers.
 
 
@@ -150,7 +177,7 @@ def test_an_identifier_is_warned_of_and_other_integers_are_not() -> None:
     _, warnings = told(rng().permutation(np.arange(50.0)), None, "id", Declared())
     assert len(warnings) == 1
     assert "column 'id' holds a different whole number in every row: an identifier?" in warnings[0]
-    assert told(np.append(np.arange(50.0), 7), None, "id", Declared())[1] == []
+    assert told(np.append(np.arange(500.0), 7), None, "id", Declared())[1] == []
     assert told(np.arange(49.0), None, "id", Declared())[1] == []
 
 

@@ -114,6 +114,15 @@ def test_little_of_a_column_over_decades_lies_in_the_margin() -> None:
     assert float(u[2] - u[1]) > 1, "which is far from the median"
 
 
+@pytest.mark.parametrize("support", [(0.0, 1e9), (-1e9, 1e9), (-1e9, math.inf), (0.0, 1e300)], ids=str)
+def test_an_end_that_is_very_far_away_changes_nothing(support: tuple[float, float]) -> None:
+    """In single precision a logit of numbers of order one between ends of 1e9 would be a logit of zero."""
+    values = R.exponential(1, 500)
+    near = Column("a", low=0.0) if support[0] == 0 else Column("a")
+    expected = back(units_of(near, values), values)
+    assert torch.equal(back(units_of(Column("a", low=support[0], high=support[1]), values), values), expected)
+
+
 # Contexts.
 
 
@@ -197,3 +206,14 @@ def test_gradients_reach_the_context_where_no_logarithm_is_taken_of_a_negative_n
     ContextUnits([1.0, 0.0], [4.0, 2.0], [False, True])(c).sum().backward()
     assert c.grad is not None
     assert torch.allclose(c.grad, torch.tensor([[0.25, 1 / 6]]))
+
+
+def test_draws_that_rounding_puts_on_an_end_are_scored() -> None:
+    """A softplus of -30 is less than single precision can add to an end."""
+    rows = np.abs(np.random.default_rng(0).normal(0.0, 5.0, (500, 1)))
+    units = column_units([Column("x", low=0.0)], rows)
+    u = torch.linspace(-30.0, 30.0, 301)[:, None]
+    x, _ = units.forward(u)
+    back, log_det = units.inverse(x)
+    assert bool(back.isfinite().all())
+    assert bool(log_det.isfinite().all())

@@ -1,5 +1,6 @@
 """What options say of columns: `--support energy=0..`, `--unit energy=GeV`, `--given energy=50`."""
 
+import csv
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -49,13 +50,13 @@ def check_names(said: Declared, names: Sequence[str], path: Path) -> None:
 
 
 def listed(option: str, words: Iterable[str]) -> list[str]:
-    """Names from an option that may be repeated and hold several, separated by commas.
+    """Names from an option that may be repeated and hold several, separated by commas; "a, b" in quotes is one name.
 
     Raises:
         Refusal: the option is there, and names nothing.
     """
     words = list(words)
-    names = [name.strip() for word in words for name in word.split(",") if name.strip()]
+    names = [name.strip() for row in csv.reader(words, skipinitialspace=True) for name in row if name.strip()]
     if words and not names:
         raise Refusal(USAGE, f"{option} names nothing")
     return names

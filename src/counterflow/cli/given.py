@@ -128,8 +128,7 @@ class Contexts:
 
 def example(model: TableModel) -> str:
     """`--given energy=51.2`, which can be typed."""
-    pairs = [
-        f"{column.name}={column.mean:.4g}" if math.isfinite(column.mean) else f"{column.name}=NUMBER"
-        for column in model.schema.context
-    ]
+    values = [f"{column.mean:.4g}" if math.isfinite(column.mean) else "NUMBER" for column in model.schema.context]
+    names = [f'"{name}"' if "," in name else name for name in model.schema.context_names]
+    pairs = [f"{name}={value}" for name, value in zip(names, values, strict=True)]
     return f"--given {shlex.quote(','.join(pairs))}"

@@ -94,7 +94,8 @@ def described(
         facts = {"smallest": v.min(), "largest": v.max(), "mean": v.mean(), "spread": v.std()}
         numbers = {key: float(value) for key, value in facts.items()}
         columns.append(Column(one.name, kind, dtype, unit, low, high, is_declared, **numbers))
-        warnings += _warnings(v, columns[-1], f"{role} {one.name!r}")
+        if role == "column":  # others are not modelled
+            warnings += _warnings(v, columns[-1], f"{role} {one.name!r}")
     return tuple(columns), warnings
 
 

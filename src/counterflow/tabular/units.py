@@ -14,6 +14,7 @@ from ..univariate import HalfLine, Interval, Line, Univariate
 
 MARGIN = 1e-6  # of a support's scale: cells on the very end of it stay at finite distance
 FAR = 1e3  # standard deviations from most rows: so far off an end bends nothing, and single precision would suffer
+LEAST = 1e-4  # of the margin: draws that are nearer to the end of it count as being so far away
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of an end: nearer to it single precision could not tell
 
 
@@ -55,4 +56,5 @@ def _outermost(column: Column, x: npt.NDArray[np.float64]) -> tuple[float, float
     # The median, not the standard deviation: of a column that spans decades most rows are far below the latter.
     typical = float(np.median(distance)) or float(distance.mean())
     margin = max(MARGIN * typical, ROUNDING * abs(end))
-    return float(end - sign * margin), float(x.std()), HalfLine(0.0, above=sign > 0)
+    scale = float(x.std())
+    return float(end - sign * margin), scale, HalfLine(0.0, above=sign > 0, least=LEAST * margin / scale)

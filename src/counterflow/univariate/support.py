@@ -84,10 +84,20 @@ class HalfLine(Univariate):
     Args:
         bound: The end that x never reaches.
         above: Whether x lies above the bound or below it.
+        least: The smallest distance to the bound: nearer data, and draws that rounding has put on the bound, count as
+            being so far from it. 0 refuses them.
+
+    Raises:
+        ValueError: a bound that is not finite, or a negative least distance.
     """
 
     bound: float = 0.0
     above: bool = True
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.bound) and 0 <= self.least < math.inf):
+            raise ValueError(f"expected a finite bound and a least distance of at least 0, got {self}")
 
     @property
     def num_params(self) -> int:
@@ -97,7 +107,10 @@ class HalfLine(Univariate):
     def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
         """Onto the half-line, and log sigmoid(u) (of -u below a bound)."""
         sign = 1.0 if self.above else -1.0
-        x = self.bound + sign * F.softplus(sign * u)
+        distance = F.softplus(sign * u)
+        if self.least:
+            distance = distance + (distance.clamp(min=self.least) - distance).detach()
+        x = self.bound + sign * distance
         ends = (self.bound, math.inf) if self.above else (-math.inf, self.bound)
         return _kept_inside(x, *ends), F.logsigmoid(sign * u)
 
@@ -107,10 +120,12 @@ class HalfLine(Univariate):
         Raises:
             ValueError: x on the bound or beyond it.
         """
-        inside = x > self.bound if self.above else x < self.bound
-        _refuse(first_violation(x, inside), "({}, inf)" if self.above else "(-inf, {})", self.bound)
         sign = 1.0 if self.above else -1.0
         distance = sign * (x - self.bound)
+        inside = distance > -self.least
+        _refuse(first_violation(x, inside), "({}, inf)" if self.above else "(-inf, {})", self.bound)
+        if self.least:
+            distance = distance + (distance.clamp(min=self.least) - distance).detach()
         u = distance + torch.log(-torch.expm1(-distance))  # the stable log(exp(distance) - 1)
         return sign * u, -F.logsigmoid(u)
 
