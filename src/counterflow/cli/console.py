@@ -66,18 +66,22 @@ class Console:
         from rich.console import Console as Screen  # the command that nobody watches does not pay for it
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        progress = TextColumn("{task.completed:,}" + ("" if total is None else f" of {total:,}"))
-        columns = [TextColumn("{task.description}"), BarColumn(), progress]
-        columns = columns[:2] if total is None else columns
         clock = TimeElapsedColumn() if total is None else TimeRemainingColumn()
-        with Progress(*columns, clock, console=Screen(stderr=True), transient=True, disable=False) as bar:
-            task = bar.add_task(what, total=total, visible=False)
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), clock
+        whole = "" if total is None else f" of {total:,}"
+        with Progress(*columns, console=Screen(stderr=True), transient=True, disable=False) as bar:
+            task = bar.add_task(what, total=total, visible=False, done="")
+
+            def advance(rows: int) -> None:
+                bar.advance(task, rows)
+                bar.update(task, done=f"{bar.tasks[0].completed:,.0f}{whole}")
+
             # A clock of its own: the first block itself may take long.
             late = threading.Timer(SILENT_SECONDS, bar.update, (task,), {"visible": True})
             late.daemon = True
             late.start()
             try:
-                yield lambda rows: bar.update(task, advance=rows)
+                yield advance
             finally:
                 late.cancel()
 
