@@ -6,8 +6,8 @@
 
 Sections: reading, scoring, sampling, report, conditional. Everything runs on one thread and is timed in processor time,
 so that other work on the machine matters less. Tables are made here and removed; commands run as processes of their
-own, as a user starts them. Every finished cell is written at once, so `--resume` goes on after Ctrl-C; it keeps only
-cells of the same code. Linux only; the UCI sets: the folder that COUNTERFLOW_DATA names.
+own, as a user starts them. Every finished cell is written at once, so `--resume` goes on after Ctrl-C; it keeps cells
+of the same code, and those of other libraries. Linux only; the UCI sets: the folder that COUNTERFLOW_DATA names.
 
 A part of the grid is written to runs/front/ (not under version control) unless `--keep` puts it among the results.
 """
@@ -67,7 +67,7 @@ def main() -> int:
         content["about"]["imported"] = workshop.imported()
         for number, (cell, values) in enumerate(_measured(pending, workshop), start=1):
             print(f"[{number}/{len(pending)}] {cell.named()}: {_brief(values)}", file=sys.stderr, flush=True)
-            found.append({**cell.as_dict(), "code": code, **values})
+            found.append({**cell.as_dict(), "code": None if cell.rival else code, **values})
             write(path, content)
     except KeyboardInterrupt:
         print(f"stopped; {path} keeps what was measured, --resume goes on", file=sys.stderr)
@@ -89,14 +89,14 @@ def _about() -> Found:
 
 
 def _kept(path: Path, code: str, wanted: list[Cell], *, resume: bool, part: bool) -> list[Found]:
-    """Cells of an earlier run to keep: with `resume` those of this code; and those that this run does not ask for."""
+    """Cells of an earlier run to keep: with `resume` those of this code or of no code of ours; and those not asked."""
     if not path.exists():
         return []
     asked = {_key(cell.as_dict()) for cell in wanted}
     return [
         entry
         for entry in json.loads(path.read_text())["cells"]
-        if (resume and entry["code"] == code and "failed" not in entry) or (part and _key(entry) not in asked)
+        if (resume and entry["code"] in (None, code) and "failed" not in entry) or (part and _key(entry) not in asked)
     ]
 
 

@@ -62,6 +62,13 @@ class Cell:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def rival(self) -> bool:
+        """Whether it runs other libraries only, so that our code does not matter to it."""
+        if self.section == "reading":
+            return self.subject != "counterflow"
+        return self.section == "conditional" and not self.subject.startswith("flow")
+
     def named(self) -> str:
         """The cell in one line, for progress."""
         where = f"{self.data} split {self.split}" if self.data else f"{self.format} {self.rows:,} rows"

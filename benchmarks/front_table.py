@@ -46,7 +46,7 @@ def markdown(found: Entry) -> str:
 
 
 def _header(found: Entry) -> str:
-    about, states = found["about"], {entry["code"] for entry in found["cells"]}
+    about, states = found["about"], {entry["code"] for entry in found["cells"]} - {None}
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     imported = about.get("imported")
     start = (

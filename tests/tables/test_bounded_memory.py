@@ -84,6 +84,21 @@ def _chunked(path: Path) -> None:
         file.create_dataset("x", data=X, chunks=(500, 4), compression="gzip")
 
 
+def _long_chunks(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for name, column in zip("abcd", X.T, strict=True):
+            file.create_dataset(name, data=column, chunks=(4000,), compression="gzip")
+
+
+def _one_odd_cell(path: Path) -> None:
+    lines = [",".join(map(repr, row)) for row in X.tolist()]
+    whole, _, decimals = repr(float(X[0, 0])).partition(".")
+    # Only the careful parser reads an underscore among digits.
+    lines[0] = lines[0].replace(f"{whole}.{decimals}", f"{whole}.{decimals[:3]}_{decimals[3:]}", 1)
+    assert "_" in lines[0]
+    path.write_text("\n".join(["a,b,c,d", *lines]))
+
+
 LAID_OUT: dict[str, Callable[[Path], object]] = {
     "one group.parquet": _one_group,
     "one batch.arrow": lambda path: pl.DataFrame(X, schema=list("abcd")).write_ipc(path, compression="uncompressed"),
@@ -92,6 +107,8 @@ LAID_OUT: dict[str, Callable[[Path], object]] = {
     "columns.npz": lambda path: np.savez_compressed(path, **dict(zip("abcd", X.T, strict=True))),
     "records.npy": lambda path: np.save(path, np.rec.fromarrays(X.T, names="a,b,c,d")),
     "chunks.h5": _chunked,
+    "long chunks.h5": _long_chunks,
+    "one odd cell.csv": _one_odd_cell,
 }
 
 

@@ -42,6 +42,7 @@ def test_blocks_of_one_row_give_the_same_numbers(table: Path, monkeypatch: pytes
     blocks = list(open_table(table).blocks())
     assert [len(block) for block in blocks] == [1, 1, 1]
     assert np.array_equal(np.concatenate(blocks), X)
+    assert np.array_equal(read_table(open_table(table)).values, X)
 
 
 def test_a_source_can_be_read_twice(table: Path) -> None:

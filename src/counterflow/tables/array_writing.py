@@ -66,7 +66,5 @@ def _write_members(archive: zipfile.ZipFile, path: Path, layout: Layout, pieces:
 
 
 def _copy(source: IO[bytes], write: Callable[[bytes], object], size: int) -> None:
-    while size:
-        held = source.read(min(size, COPIED))
-        write(held)
-        size -= len(held)
+    for start in range(0, size, COPIED):
+        write(source.read(min(COPIED, size - start)))
