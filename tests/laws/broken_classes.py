@@ -126,6 +126,41 @@ class SharedStepper(cf.MaskedMLP):
         return stepper
 
 
+class EarlyTokens(conditioners.CausalConv):
+    """Row i is told of its own coordinate instead of the one before it."""
+
+    def rows(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return super().rows(torch.cat([x[:, 1:], x[:, :1]], 1), context)
+
+
+class ShortQueues(conditioners.CausalConv):
+    """Queues that forget the oldest input that a tap reaches."""
+
+    def stepper(self, batch_shape: Any, context: Tensor | None = None) -> Any:
+        stepper = super().stepper(batch_shape, context)
+        stepper._seen = [type(seen)(seen, maxlen=max(1, seen.maxlen - 1)) for seen in stepper._seen]
+        return stepper
+
+
+class NoPlaces(conditioners.CausalAttention):
+    """A cache whose tokens all stand at the start."""
+
+    def stepper(self, batch_shape: Any, context: Tensor | None = None) -> Any:
+        stepper = super().stepper(batch_shape, context)
+        stepper._network = _Moved(self, lambda _, before, c: self.tokens.one(0, before, c))
+        return stepper
+
+
+class _Moved:
+    """A network seen through another reading of its tokens."""
+
+    def __init__(self, network: Any, one: Any) -> None:
+        self.network, self.tokens = network, type("Tokens", (), {"one": staticmethod(one)})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+
 class NumpyNormal(bases.StandardNormal):
     """Noise from NumPy's global stream."""
 

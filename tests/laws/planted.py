@@ -12,7 +12,7 @@ import counterflow as cf
 from counterflow import bases, bijections, univariate
 from counterflow.testing import Traits
 from laws import broken_classes as bad
-from laws.table import H, autoregressive, coupling, flow_over, mlp
+from laws.table import H, attention, autoregressive, conv, coupling, flow_over, mlp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,10 @@ def wrapped(inner: Callable[[int, int], cf.Bijection], **methods: Any) -> Callab
 
     broken = type("Broken", (Wrapped,), methods)
     return lambda d, m: broken(inner(d, m))
+
+
+def sequence(make: Callable[..., Any], width: int = 6, **options: Any) -> Callable[[int, int], Any]:
+    return lambda d, m: make(d, 2, width, m, **options)
 
 
 def forward_then(change: Callable[[Any, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> Any:
@@ -297,6 +301,13 @@ PLANTED: dict[str, Planted] = {
     ),
     "stepper shared by its callers": Planted(
         "conditioner", "steppers do not share state", net(), net(bad.SharedStepper)
+    ),
+    "a token of the row's own coordinate": Planted(
+        "conditioner", "no row reads itself or what comes later", conv, sequence(bad.EarlyTokens)
+    ),
+    "queues one too short": Planted("conditioner", "stepping is the parallel pass", conv, sequence(bad.ShortQueues)),
+    "a cache without positions": Planted(
+        "conditioner", "stepping is the parallel pass", attention, sequence(bad.NoPlaces, width=8, heads=2)
     ),
     "unnormalised density": Planted("density", "it integrates to one", flow(), flow(bad.Unnormalised)),
     "samples of another density": Planted("density", "draws have the scored density", flow(), flow(bad.WideSampler)),

@@ -70,6 +70,7 @@ UNIVARIATE: dict[str, Entry] = {
     "LinearRational(bins=1)": value(U.LinearRational(bins=1, bound=2.0), KNOTS),
     "Interval": value(U.Interval(-1.0, 3.0), Traits(image=(-1.0, 3.0))),
     "Interval(margin)": value(U.Interval(0.0, 1.0, 0.01), Traits(image=(0.0, 1.0))),
+    "Interval(least)": value(U.Interval(0.0, 1.0, 0.01, least=1e-6), Traits(image=(0.0, 1.0))),
     "HalfLine(above)": value(U.HalfLine(), POSITIVE),
     "HalfLine(below)": value(U.HalfLine(2.0, above=False), Traits(image=(-math.inf, 2.0))),
     "Line": value(U.Line()),
@@ -86,6 +87,18 @@ def random_mlp(features: int, context_features: int) -> cf.MaskedMLP:
     return mlp(features, context_features, order=conditioners.random_order(features), degrees=degrees)
 
 
+def conv(features: int, context_features: int, num_params: int = 2, **options: Any) -> conditioners.CausalConv:
+    return conditioners.CausalConv(features, num_params, 6, context_features, **options)
+
+
+def attention(
+    features: int, context_features: int, num_params: int = 2, **options: Any
+) -> conditioners.CausalAttention:
+    return conditioners.CausalAttention(
+        features, num_params, 8, context_features, **{"heads": 2, "layers": 2, **options}
+    )
+
+
 CONDITIONERS: dict[str, Entry] = {
     "MaskedMLP": entry(mlp),
     "MaskedMLP(one layer)": entry(lambda d, m: mlp(d, m, 3, hidden=(12,), activation=nn.Tanh())),
@@ -97,6 +110,16 @@ CONDITIONERS: dict[str, Entry] = {
     "MaskedMLP(dropout)": entry(lambda d, m: mlp(d, m, activation=nn.ELU(), dropout=0.3)),
     "MaskedMLP(random order)": entry(lambda d, m: mlp(d, m, order=conditioners.random_order(d))),
     "MaskedMLP(random degrees)": entry(random_mlp, Traits(sees_all=False)),
+    "CausalConv": entry(conv),
+    "CausalConv(three taps)": entry(
+        lambda d, m: conv(d, m, 3, kernel=3, dilations=(1, 2), order=conditioners.random_order(d))
+    ),
+    "CausalConv(stationary)": entry(lambda d, m: conv(d, m, positions=False)),
+    "CausalConv(short memory)": entry(lambda d, m: conv(d, m, dilations=(1,)), Traits(sees_all=False)),
+    "CausalAttention": entry(attention),
+    "CausalAttention(random order)": entry(
+        lambda d, m: attention(d, m, 3, heads=1, layers=1, order=conditioners.random_order(d))
+    ),
 }
 
 
@@ -151,6 +174,10 @@ BIJECTIONS: dict[str, Entry] = {
     "Autoregressive(gated)": entry(
         lambda d, m: autoregressive(d, m, hidden=(16, 16), residual=True, gated=True), context_features=(2,)
     ),
+    "Autoregressive(CausalConv)": entry(
+        lambda d, m: cf.Autoregressive(conv(d, m, 8), U.RationalQuadratic(bins=3)), SOFT
+    ),
+    "Autoregressive(CausalAttention)": entry(lambda d, m: cf.Autoregressive(attention(d, m), U.Affine()), SOFT),
     "Inverse(Autoregressive)": entry(lambda d, m: cf.Inverse(autoregressive(d, m, U.Affine().inverted))),
     "Coupling": entry(coupling),
     "Coupling(Additive)": entry(lambda d, m: coupling(d, m, U.Additive())),
@@ -202,6 +229,17 @@ def in_context_units(features: int, context_features: int) -> cf.Flow:
 def one_order(features: int, context_features: int, t: Any = None) -> Any:
     options = {"layers": 2, "hidden": H, "permutation": None, "univariate": t}
     return cf.as_autoregressive(models.iaf(features, context_features, **options))
+
+
+def over_a_model(features: int, context_features: int) -> cf.Flow:
+    base = cf.AutoregressiveModel(mlp(features, context_features, 6), families.LogisticMixture(2))
+    return cf.Flow(base, cf.Inverse(autoregressive(features, context_features, U.RationalQuadratic(bins=3))))
+
+
+def in_other_units(features: int, context_features: int) -> cf.Flow:
+    order = conditioners.random_order(features)
+    base = cf.AutoregressiveModel(mlp(features, context_features, order=order), families.Normal())
+    return cf.Flow(base, bijections.Standardise([0.5] * features, [2.0] * features))
 
 
 def flow_over(base: Any, features: int, context_features: int) -> cf.Flow:
@@ -256,6 +294,14 @@ DENSITIES: dict[str, Entry] = {
         lambda d, m: cf.AutoregressiveModel(mlp(d, m, 4), families.Categorical(4, 0.0, 1.0)),
         Traits(support=UNIT, reparameterised=False, has_conditionals=True),
     ),
+    "AutoregressiveModel(CausalConv)": entry(
+        lambda d, m: cf.AutoregressiveModel(conv(d, m, 6), families.LogisticMixture(2)),
+        Traits(reparameterised=False, has_conditionals=True, perturb=soft),
+    ),
+    "AutoregressiveModel(CausalAttention)": entry(
+        lambda d, m: cf.AutoregressiveModel(attention(d, m), families.Logistic()),
+        Traits(has_conditionals=True, perturb=soft),
+    ),
     "Ensemble": entry(
         lambda d, m: cf.Ensemble([small(models.maf)(d, m), models.made(d, m, hidden=H)]), Traits(reparameterised=False)
     ),
@@ -274,6 +320,13 @@ DENSITIES: dict[str, Entry] = {
     "as_autoregressive": entry(one_order, Traits(has_conditionals=True, perturb=soft)),
     "as_autoregressive(spline)": entry(
         lambda d, m: one_order(d, m, U.RationalQuadratic(bins=3)), Traits(has_conditionals=True, perturb=soft)
+    ),
+    "as_autoregressive(autoregressive base)": entry(
+        lambda d, m: cf.as_autoregressive(over_a_model(d, m)),
+        Traits(reparameterised=False, has_conditionals=True, perturb=soft),
+    ),
+    "as_autoregressive(normal base)": entry(
+        lambda d, m: cf.as_autoregressive(in_other_units(d, m)), Traits(has_conditionals=True, perturb=soft)
     ),
     "models.made": entry(lambda d, m: models.made(d, m, hidden=H), STEPS),
     "models.made(ensemble)": entry(lambda d, m: models.made(d, m, hidden=H, members=3), Traits(reparameterised=False)),

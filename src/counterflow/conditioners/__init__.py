@@ -1,5 +1,7 @@
 """Conditioners: networks whose row i reads only the coordinates before i, the dense one of couplings, contexts."""
 
+from .causal_attention import CausalAttention
+from .causal_conv import CausalConv
 from .conditioner import Conditioner, RepeatedPass, Stepper
 from .context_units import ContextUnits
 from .masked_linear import MaskedLinear
@@ -9,6 +11,8 @@ from .network import MLP
 
 __all__ = [
     "MLP",
+    "CausalAttention",
+    "CausalConv",
     "ContextUnits",
     "Conditioner",
     "MaskedLinear",

@@ -116,18 +116,24 @@ def conditionals_draw_what_they_score(case: Case) -> None:
 
 
 def draws_and_their_laws_agree(case: Case) -> None:
-    """rsample_and_conditionals: the laws score the draw as the density does."""
+    """rsample_and_conditionals: the laws score the draw as the density does; it refuses where there is no such draw."""
     subject, context = case.subject(), case.context()
     if not case.traits.has_conditionals or not hasattr(subject, "rsample_and_conditionals"):
         return
+    if not case.traits.reparameterised:
+        try:
+            subject.rsample_and_conditionals((4,), *optional(context), generator=case.generator(4))
+        except TypeError:
+            return
+        require(False, "it draws, and the density has no reparameterised draws")
     x, laws = subject.rsample_and_conditionals((4,), *optional(context), generator=case.generator(4))
     expected = subject.log_prob(x, *optional(context))
     agree(laws.log_prob(x).sum(-1), expected, "sum of the log conditionals of a draw", 1e-7)
 
 
 def _order(subject: Any, features: int) -> tuple[int, ...]:
-    conditioner = getattr(subject, "conditioner", None)
-    return tuple(range(features)) if conditioner is None else tuple(conditioner.order)
+    order = getattr(subject, "order", None) or getattr(getattr(subject, "conditioner", None), "order", None)
+    return tuple(order or range(features))
 
 
 LAWS = (
