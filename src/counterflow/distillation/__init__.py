@@ -4,18 +4,25 @@ from .certificate import Certificate, OnTeacherDraws, certify
 from .correction import Accepted, Chains, Resampled, importance_resample, metropolis, reject
 from .distil import default_objective, distil
 from .door import check_pair
-from .objectives import ForwardKL, PathKL, ReverseKL, StepwiseKL, StepwiseNormalKL, Sum
+from .matching import MatchedLayers
+from .objectives import ForwardKL, OtherContexts, PathKL, ReverseKL, StepwiseKL, StepwiseNormalKL, Sum
+from .students import Convolutional, Masked, student_of
 from .weights import WeightReport, report_of
 
 __all__ = [
     "distil",
     "default_objective",
     "check_pair",
+    "student_of",
+    "Masked",
+    "Convolutional",
+    "MatchedLayers",
     "ReverseKL",
     "PathKL",
     "StepwiseKL",
     "StepwiseNormalKL",
     "ForwardKL",
+    "OtherContexts",
     "Sum",
     "certify",
     "Certificate",

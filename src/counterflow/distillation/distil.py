@@ -66,7 +66,7 @@ def distil(
         clip: Bound on the norm of the whole gradient.
         patience: Stop after this many validations without a better one.
         average: Of the weights.
-        validate_every: Steps between records.
+        validate_every: Steps between held-out values; None: 100, or a twentieth of the steps if that is less.
         checkpoint: File for the state of the training.
         resume: Go on from there.
         log: CSV file, one line per record.
@@ -105,7 +105,7 @@ def distil(
         clip=clip,
         patience=patience,
         average=average,
-        validate_every=validate_every,
+        validate_every=max(1, min(100, steps // 20)) if validate_every is None else validate_every,
         checkpoint=checkpoint,
         resume=resume,
         log=log,

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from ..model import Given
 from ..objectives import forward_kl, reverse_kl, reverse_kl_path, stepwise_kl, stepwise_kl_normal
 from ..shapes import Vector
 from .steps import stepwise_view
@@ -65,20 +66,53 @@ class StepwiseNormalKL:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ForwardKL:
-    """Maximum likelihood of rows: draws of the teacher, or data. Holds the student to every mode.
+    """Maximum likelihood of draws of the teacher, or of data. Holds the student to every mode.
 
     Args:
-        rows: (N, D), from which a batch is picked at every step.
-        num_samples: Of a batch.
+        rows: (N, D), from which a batch is picked at every step; None: fresh draws of the teacher at every step, which
+            one given contexts needs.
+        num_samples: Of a batch, for each context.
     """
 
-    rows: Vector
+    rows: Vector | None = None
     num_samples: int = 256
 
     def __call__(self, q: Any, p: Any, *, generator: Generator | None = None) -> Scalar:
         """-E log q over a batch: KL(p || q) up to the entropy of p, nats."""
-        picked = torch.randint(len(self.rows), (self.num_samples,), generator=generator)
-        return forward_kl(q, self.rows[picked])
+        return forward_kl(q, batch_of(self.rows, p, self.num_samples, generator))
+
+
+@dataclasses.dataclass(frozen=True)
+class OtherContexts:
+    r"""The contrastive term: minus the divergence from the teacher given another context of the batch.
+
+    .. math:: -KL(q(\cdot | c) \| p(\cdot | c')), \qquad c' \ne c
+
+    Added with a weight well below 1 it keeps a student from one average answer to all contexts. It is not bounded
+    from below: with a weight of 1 or more the sum has no minimum.
+
+    Args:
+        divergence: The objective that measures it.
+
+    Raises:
+        TypeError: student or teacher is not given contexts.
+        ValueError: a single context.
+
+    Source: van den Oord et al. (2018), arXiv:1711.10433, section 4.3, with weight 0.3.
+    """
+
+    divergence: Objective = ReverseKL(1)
+
+    def __call__(self, q: Any, p: Any, *, generator: Generator | None = None) -> Scalar:
+        """Minus the divergence, nats per event."""
+        if not (isinstance(q, Given) and isinstance(p, Given) and p.context is not None):
+            raise TypeError("the contrastive term compares contexts: distil with contexts, of a model that takes them")
+        count = len(p.context)
+        if count < 2:
+            raise ValueError("the contrastive term needs two contexts in a batch, got one")
+        shift = int(torch.randint(1, count, (), generator=generator))
+        encoded = None if p.encoded is None else p.encoded.roll(shift, 0)
+        return -self.divergence(q, Given(p.model, p.context.roll(shift, 0), encoded), generator=generator)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +129,15 @@ class Sum:
         """The sum, nats where its terms are."""
         total: Scalar = sum(weight * term(q, p, generator=generator) for weight, term in self.terms)  # type: ignore[assignment]
         return total
+
+
+def batch_of(rows: Tensor | None, p: Any, count: int, generator: Generator | None) -> Tensor:
+    """Some of the rows, or fresh draws of p."""
+    if rows is None:
+        shape: Any = (count,)
+        drawn: Tensor = p.sample(shape, generator=generator)
+        return drawn
+    return rows[torch.randint(len(rows), (count,), generator=generator)]
 
 
 def _steps(density: Any) -> Any:
