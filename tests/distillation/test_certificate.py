@@ -39,6 +39,15 @@ def test_a_lost_mode_shows_on_the_teachers_draws_alone() -> None:
     assert found.on_teacher.kl.mean > 50
     assert found.on_teacher.two_sample is not None
     assert found.on_teacher.two_sample.samples.auc > 0.7
+    assert found.on_teacher.uncovered == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_perfect_student_covers_all_but_the_share_that_lies_outside_its_region() -> None:
+    """Of 20,000 draws 20 are expected outside, from an edge that 20 draws mark: beyond 45 once in 10,000 runs."""
+    q, drawn = Normal(2), Normal(2).sample((20_000,), generator=seeded(7))
+    found = certify(q, Normal(2), 20_000, teacher_draws=drawn, generator=seeded(8))
+    assert found.on_teacher is not None
+    assert 0 < found.on_teacher.uncovered < 45 / 20_000
 
 
 def test_steps_add_up_to_the_whole() -> None:

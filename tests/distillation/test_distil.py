@@ -128,6 +128,7 @@ def test_a_conditional_teacher_is_distilled_for_all_contexts() -> None:
     assert float((log_q - p.log_prob(x, fresh)).mean().detach()) < 0.05
 
 
+@pytest.mark.slow
 def test_a_spline_student_keeps_both_modes_of_a_step() -> None:
     """An affine student of one order has one mode per step, however long it learns."""
 

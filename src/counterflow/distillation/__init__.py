@@ -7,6 +7,7 @@ from .door import check_pair
 from .matching import MatchedLayers
 from .objectives import ForwardKL, OtherContexts, PathKL, ReverseKL, StepwiseKL, StepwiseNormalKL, Sum
 from .students import Convolutional, Masked, student_of
+from .throughput import Throughput, throughput
 from .weights import WeightReport, report_of
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "certify",
     "Certificate",
     "OnTeacherDraws",
+    "throughput",
+    "Throughput",
     "WeightReport",
     "report_of",
     "importance_resample",

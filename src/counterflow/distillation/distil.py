@@ -110,6 +110,7 @@ def distil(
         resume=resume,
         log=log,
         progress=progress,
+        in_words=functools.partial(kl_in_words, features=student.features),
         **more,
     )
 
@@ -141,6 +142,11 @@ def held_out_kl(module: Any, *, given: Any, contexts: Tensor | None, draws: int)
     x, log_q = q.rsample_and_log_prob(shape, generator=generator)
     kl: Tensor = (log_q - log_prob_of(p, x)).double().mean()
     return kl
+
+
+def kl_in_words(kl_nats: float, *, features: int) -> str:
+    """`KL 0.0312 nats (0.0052 per dimension)`."""
+    return f"KL {kl_nats:.4g} nats ({kl_nats / features:.2g} per dimension)"
 
 
 def _pair(contexts: Tensor | None, student: Model, teacher: Any) -> Any:

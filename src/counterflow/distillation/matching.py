@@ -16,13 +16,15 @@ from .stages import Passage, Stage, order_of, passage, stages_of, steps_through
 
 Scalar = Float[Tensor, ""]
 
+FAR = 3.0  # standard deviations: beyond it an error counts less and less; teachers draw rows a million of them away
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MatchedLayers:
     r"""How far the maps of a student's layers are from those of its teacher, along draws of the teacher.
 
-    .. math:: E_{x \sim p} \sum_{l, i} \tfrac12 \left(\frac{\hat x_{li} - x_{li}}{x_{li}'}\right)^2
-              + \tfrac12 (\log \hat x_{li}' - \log x_{li}')^2
+    .. math:: E_{x \sim p} \sum_{l, i} \rho\left(\frac{\hat x_{li} - x_{li}}{x_{li}'}\right)
+              + \rho(\log \hat x_{li}' - \log x_{li}'), \qquad \rho(e) = 9 \log(1 + e^2 / 18) \approx e^2 / 2
 
     The teacher takes x back to its noise in one pass, and so shows where each of its layers l sends z_l, and with which
     slopes x' = dx_i/dz_i; the student's layer is asked for the same at the same z_l. For affine maps it is, to second
@@ -71,9 +73,14 @@ def _distance(part: Bijection, step: Passage, context: Tensor | None) -> Tensor:
     log_slope = torch.where(known, step.log_slope, 0.0)
     x, rows = part.forward_rows(z, context)
     _, ours = rows.univariate.forward(z, rows.params)
-    moved = (x - step.after) * torch.exp(-log_slope)
-    per_row = 0.5 * (moved.square() + (ours - log_slope).square())
+    moved = _robust((x - step.after) * torch.exp(-log_slope))
+    per_row = moved + _robust(ours - log_slope)
     return torch.where(known, per_row, 0.0).sum(-1).mean()
+
+
+def _robust(error: Tensor) -> Tensor:
+    """e^2 / 2 for errors well below FAR, and a logarithm for those far above, whose pull falls as 1 / e."""
+    return FAR**2 * torch.log1p(0.5 * (error / FAR).square())
 
 
 def _model(density: Any, whose: str) -> tuple[Model, Tensor | None]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..autoregressive import AutoregressiveModel
 from ..bases import Base, StandardLogistic, StandardNormal
 from ..bijections import Autoregressive, Bijection, Chain, Inverse
+from ..conditioners import Conditioner
 from ..diagnostics.cdfs import family_cdf
 from ..families import InterpolatedLogisticMixture, Laws, Logistic, LogisticMixture, Normal, NormalMixture
 from ..flow import Flow
@@ -67,6 +68,13 @@ _UNKNOWN = (
 def steps_through(stage: Stage) -> bool:
     """Whether a stage generates one coordinate after the other, so that a student has to learn it."""
     return isinstance(stage, AutoregressiveModel) or _stepping(stage) is not None
+
+
+def stepped_network(stage: Stage) -> Conditioner:
+    """The network of a stage that steps."""
+    layer = stage if isinstance(stage, AutoregressiveModel) else _stepping(stage)
+    assert layer is not None
+    return layer.conditioner
 
 
 def generating_map(stage: Stage) -> Univariate:
