@@ -87,6 +87,35 @@ def random_mlp(features: int, context_features: int) -> cf.MaskedMLP:
     return mlp(features, context_features, order=conditioners.random_order(features), degrees=degrees)
 
 
+def network(features: int, context_features: int, num_params: int = 2, **options: Any) -> conditioners.MaskedNetwork:
+    """A residual block with a context inside, after a first layer that adds an activated one; as nflows has it."""
+    c = conditioners
+    lowest = 0 if context_features else 1
+    degrees = (c.sorted_degrees(features, 12, lowest),) * 4
+    rescaled = options.pop("rescaled", False)
+    wires = [
+        c.Dense(1, 0),
+        *([c.Shifted(1, nn.Tanh())] if context_features else []),
+        *([c.Added(2, 1), c.Rescaled(2), c.Activated(2, 2, nn.ReLU())] if rescaled else [c.Activated(2, 1, nn.Tanh())]),
+        c.Dense(3, 2),
+        *([c.Shifted(3)] if context_features else []),
+        c.Activated(3, 3, nn.SiLU()),
+        c.Dense(4, 3),
+        *([c.Gated(4, nn.Sigmoid())] if context_features else []),
+        c.Added(4, 1),
+        c.Dense(5, 4),
+    ]
+    return c.MaskedNetwork(features, num_params, degrees, tuple(wires), context_features, **options)
+
+
+def skipping(features: int, context_features: int) -> conditioners.MaskedNetwork:
+    """A layer, and beside it one straight from the inputs to the rows; as Pyro has it."""
+    c = conditioners
+    degrees = (c.sorted_degrees(features, 12, 0 if context_features else 1),)
+    first = [c.Dense(1, 0), *([c.Shifted(1)] if context_features else []), c.Activated(1, 1, nn.ReLU())]
+    return c.MaskedNetwork(features, 2, degrees, (*first, c.Dense(2, 0), c.Dense(2, 1)), context_features)
+
+
 def conv(features: int, context_features: int, num_params: int = 2, **options: Any) -> conditioners.CausalConv:
     return conditioners.CausalConv(features, num_params, 6, context_features, **options)
 
@@ -110,6 +139,9 @@ CONDITIONERS: dict[str, Entry] = {
     "MaskedMLP(dropout)": entry(lambda d, m: mlp(d, m, activation=nn.ELU(), dropout=0.3)),
     "MaskedMLP(random order)": entry(lambda d, m: mlp(d, m, order=conditioners.random_order(d))),
     "MaskedMLP(random degrees)": entry(random_mlp, Traits(sees_all=False)),
+    "MaskedNetwork": entry(network),
+    "MaskedNetwork(rescaled)": entry(lambda d, m: network(d, m, order=conditioners.random_order(d), rescaled=True)),
+    "MaskedNetwork(skips)": entry(skipping),
     "CausalConv": entry(conv),
     "CausalConv(three taps)": entry(
         lambda d, m: conv(d, m, 3, kernel=3, dilations=(1, 2), order=conditioners.random_order(d))
@@ -174,6 +206,8 @@ BIJECTIONS: dict[str, Entry] = {
     "Autoregressive(gated)": entry(
         lambda d, m: autoregressive(d, m, hidden=(16, 16), residual=True, gated=True), context_features=(2,)
     ),
+    "Autoregressive(MaskedNetwork)": entry(lambda d, m: cf.Autoregressive(network(d, m, rescaled=True), U.Affine())),
+    "Autoregressive(MaskedNetwork, skips)": entry(lambda d, m: cf.Autoregressive(skipping(d, m), U.Affine())),
     "Autoregressive(CausalConv)": entry(
         lambda d, m: cf.Autoregressive(conv(d, m, 8), U.RationalQuadratic(bins=3)), SOFT
     ),

@@ -1,6 +1,6 @@
 """The autoregressive bijection: row i is a univariate map steered by the rows before it."""
 
-from ..conditioners import Conditioner, MaskedMLP
+from ..conditioners import Conditioner, is_programmed
 from ..shapes import Context, LogDensity, Vector
 from ..solvers import Blocked, Solver, Stepwise, evaluate
 from ..spec import register
@@ -20,7 +20,7 @@ class Autoregressive(Bijection):
     Args:
         conditioner: Gives the parameters, D rows of P.
         univariate: The map tau with that many parameters.
-        solver: How to invert; None is the best exact solver there is: `Blocked` for a `MaskedMLP`, else `Stepwise`.
+        solver: How to invert; None is the best exact solver there is: `Blocked` for a masked network, else `Stepwise`.
 
     Raises:
         ValueError: the conditioner's rows do not have the univariate map's number of parameters.
@@ -47,7 +47,7 @@ class Autoregressive(Bijection):
     def inverse(self, x: Vector, context: Context | None = None) -> tuple[Vector, LogDensity]:
         """u, log |du/dx|, by the solver."""
         self.check(x, "x", context)
-        solver = self.solver or (Blocked() if type(self.conditioner) is MaskedMLP else Stepwise())
+        solver = self.solver or (Blocked() if is_programmed(self.conditioner) else Stepwise())
         solution = solver.solve(self.conditioner, self.univariate, x, context)
         return solution.u, solution.log_det
 

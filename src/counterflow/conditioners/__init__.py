@@ -6,8 +6,10 @@ from .conditioner import Conditioner, RepeatedPass, Stepper
 from .context_units import ContextUnits
 from .masked_linear import MaskedLinear
 from .masked_mlp import MaskedMLP
+from .masked_network import Activated, Added, Dense, Gated, MaskedNetwork, Rescaled, Shifted
 from .masks import random_degrees, random_order, sorted_degrees
 from .network import MLP
+from .programmed import Programmed, is_programmed
 
 __all__ = [
     "MLP",
@@ -17,8 +19,17 @@ __all__ = [
     "Conditioner",
     "MaskedLinear",
     "MaskedMLP",
+    "MaskedNetwork",
+    "Dense",
+    "Activated",
+    "Added",
+    "Shifted",
+    "Gated",
+    "Rescaled",
+    "Programmed",
     "RepeatedPass",
     "Stepper",
+    "is_programmed",
     "random_degrees",
     "random_order",
     "sorted_degrees",

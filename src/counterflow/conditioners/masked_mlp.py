@@ -1,24 +1,20 @@
 """A masked multilayer perceptron (MADE), with residual blocks if asked (ResMADE)."""
 
-import weakref
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..shapes import Context, Params, Shape, Vector, broadcast_batch, check_context, check_vector
+from ..shapes import Context, Params, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
-from ..tracing import transforming
-from .conditioner import Conditioner, RepeatedPass, Stepper
 from .masked_linear import MaskedLinear
-from .masked_stepper import MaskedStepper
 from .masks import Degrees, check_order, input_degrees, sorted_degrees
 from .network import check_widths, elementwise
-from .program import Activate, Add, Gate, Layout, Linear, Program, Shift, Step
+from .program import Activate, Add, Gate, Linear, Program, Shift, Step
+from .programmed import Programmed
 
 
 @register
-class MaskedMLP(Conditioner):
+class MaskedMLP(Programmed):
     r"""MADE: a multilayer perceptron whose weights are masked so that row i reads only coordinates before i.
 
     .. math:: h_1 = f(W_1 x + V c + b_1), \quad h_l = f(W_l h_{l-1} + b_l), \quad \text{params} = W_o h_L + b_o
@@ -45,6 +41,8 @@ class MaskedMLP(Conditioner):
     Cost: one dense pass, B * (D H + (L - 1) H^2 + H D P) multiply-adds; twice the second term with residual blocks.
     Source: Germain et al. (2015), arXiv:1502.03509; ResMADE: Durkan and Nash (2019), arXiv:1904.05626; gates: nflows.
     """
+
+    program_is_forward = True
 
     def __init__(
         self,
@@ -90,10 +88,7 @@ class MaskedMLP(Conditioner):
         self.out = MaskedLinear((inputs - 1).repeat(num_params), units[-1])
         blocks = [layer for layer in self.degrees[1:] for _ in range(3)]
         between = [self.degrees[0], *blocks] if residual else list(self.degrees)
-        program = self._as_program()
-        self.layout = program.layout_by_degrees(self._order, between)
-        _PROGRAMS[self] = self._parts(), program
-        _CHECKED[self.layout] = [weakref.ref(mask) for mask in _masks(self._parts())]
+        self._settle(self._as_program().layout_by_degrees(self._order, between))
         with torch.no_grad():  # start near the maps of zero parameters, which are tame
             for parameter in self.out.parameters():
                 parameter.mul_(0.1)
@@ -113,57 +108,6 @@ class MaskedMLP(Conditioner):
             h = h + self.context(context)
         rows: Tensor = self._plain(h) if self.outer is None else self.out(self._residual(h, context))
         return rows.reshape(*rows.shape[:-1], self.num_params, self.features).transpose(-1, -2)
-
-    def stepper(self, batch_shape: Shape, context: Context | None = None) -> Stepper:
-        """All rows one by one, each unit of the network evaluated once.
-
-        Raises:
-            RuntimeError: dropout is active, so that there is no one function to step through.
-
-        Cost: the unmasked half of one dense pass, in D dependent steps; D passes if a layer has hooks or a forward of
-            its own.
-        """
-        check_context(context, self.context_features)
-        if self.dropout and self.training:
-            raise RuntimeError("dropout makes this network a different function at every call: call eval() first")
-        if not all(isinstance(layer, MaskedLinear) and layer.is_its_weight for layer in self._linears()):
-            return RepeatedPass(self, batch_shape, context)
-        return MaskedStepper(self.program(), self.layout, batch_shape, context)
-
-    def plain_program(self) -> Program | None:
-        """The program, if it says all: no layer has become something else (hooked, pruned, parametrised, adapted).
-
-        For those who know that torch is at work on plain tensors (`tracing.plain_tensors`).
-
-        Raises:
-            ValueError: a mask has been changed to one that the layout does not fit.
-        """
-        program = self._known_program()
-        if _observed(self):
-            return None
-        for step in program.steps:
-            if type(step) is Linear:
-                layer = step.layer
-                if type(layer) is not MaskedLinear or _observed(layer):
-                    return None
-                if layer._buffers["mask"]._version:  # type: ignore[union-attr]  # written into: does the layout fit?
-                    program.check(self.layout)
-        return program
-
-    def program(self) -> Program:
-        """The network as data, for those who run it their own way; `layout` says when its units can be computed."""
-        return self._as_program() if transforming() else self._known_program()
-
-    def _known_program(self) -> Program:
-        modules = self._parts()
-        known = _PROGRAMS.get(self)
-        if known is None or known[0] != modules:  # never seen, or a module has been replaced
-            program, masks = self._as_program(), _masks(modules)
-            if not _same(_CHECKED.get(self.layout, []), masks):  # a detached copy has the masks of its original
-                program.check(self.layout)
-                _CHECKED[self.layout] = [weakref.ref(mask) for mask in masks]
-            known = _PROGRAMS[self] = (modules, program)
-        return known[1]
 
     def _linears(self) -> list[nn.Module]:
         return [self.first, *self.layers, *(self.outer or ()), self.out]
@@ -234,31 +178,6 @@ class MaskedMLP(Conditioner):
             raise ValueError(f"expected degrees of hidden units in 0..{self.features - 1}")
         if self.residual and len(set(self.degrees)) > 1:
             raise ValueError("residual blocks add layers unit by unit, so all layers need the same degrees")
-
-
-def _observed(module: nn.Module) -> bool:
-    """Whether a call would do more than the forward of its class: hooks, or a forward of the object's own."""
-    own = vars(module)
-    hooks = own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
-    return bool(hooks) or "forward" in own
-
-
-# Made of modules alone, and kept beside the networks: a call changes nothing in a network.
-_PROGRAMS: "weakref.WeakKeyDictionary[MaskedMLP, tuple[tuple[nn.Module | None, ...], Program]]" = (
-    weakref.WeakKeyDictionary()
-)
-
-
-# The masks that are known to be those of a layout.
-_CHECKED: "weakref.WeakKeyDictionary[Layout, list[weakref.ref[Tensor]]]" = weakref.WeakKeyDictionary()
-
-
-def _masks(modules: tuple[nn.Module | None, ...]) -> list[Tensor]:
-    return [module.mask for module in modules if isinstance(module, MaskedLinear)]
-
-
-def _same(known: "list[weakref.ref[Tensor]]", masks: list[Tensor]) -> bool:
-    return len(known) == len(masks) and all(mine() is theirs for mine, theirs in zip(known, masks, strict=True))
 
 
 def _check_sizes(

@@ -2,7 +2,7 @@
 
 from .certificate import Certificate, OnTeacherDraws, certify
 from .correction import Accepted, Chains, Resampled, importance_resample, metropolis, reject
-from .distil import default_objective, distil
+from .distilling import default_objective, distil
 from .door import check_pair
 from .matching import MatchedLayers
 from .objectives import ForwardKL, OtherContexts, PathKL, ReverseKL, StepwiseKL, StepwiseNormalKL, Sum

@@ -30,10 +30,12 @@ class Masked:
     Args:
         hidden: Widths of the hidden layers.
         residual: ResMADE.
+        activation: Makes that of the hidden units. Bounded ones keep a student of a wild teacher from wild draws.
     """
 
     hidden: tuple[int, ...] = (256, 256)
     residual: bool = False
+    activation: Callable[[], nn.Module] = nn.SiLU
 
     def __call__(self, features: int, num_params: int, context_features: int, order: tuple[int, ...]) -> Conditioner:
         """A network of that size, in that order."""
@@ -43,7 +45,7 @@ class Masked:
             self.hidden,
             context_features,
             residual=self.residual,
-            activation=nn.SiLU(),
+            activation=self.activation(),
             order=order,
         )
 

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ..conditioners import Conditioner, MaskedMLP
+from ..conditioners import Conditioner, Programmed, is_programmed
 from ..shapes import Context, Vector
 from ..spec import register
 from ..univariate import Univariate
@@ -20,7 +20,7 @@ from .stepwise import Stepwise
 @register
 @dataclasses.dataclass(frozen=True)
 class Blocked(Solver):
-    r"""The exact inverse of a `MaskedMLP`, every unit computed once, in one call of a kernel.
+    r"""The exact inverse of a `MaskedMLP` or `MaskedNetwork`, every unit computed once, in one call of a kernel.
 
     Order and degrees are derived from the masks, so any will do: random ones, any order of columns, residual blocks,
     gates, a context. Once u_1 .. u_k are known, exactly the units of degree k are computable, in every layer; blocks of
@@ -43,14 +43,14 @@ class Blocked(Solver):
         """u with x_i = tau(u_i; params(u_<i)), and log |du/dx|; first derivatives are implicit.
 
         Raises:
-            TypeError: the conditioner is not a `MaskedMLP`, or computes in another precision than that of x.
+            TypeError: the conditioner is no masked network, or computes in another precision than that of x.
             ValueError: x, the context, the map or a weight does not fit the network.
             RuntimeError: dropout is active; or a second derivative is taken.
         """
-        if type(conditioner) is not MaskedMLP:
+        if not is_programmed(conditioner):
             raise TypeError(
-                f"Blocked reads the masks of a MaskedMLP, which a {type(conditioner).__name__} does not have: "
-                "use Stepwise() or FixedPoint()"
+                f"Blocked reads the masks of a MaskedMLP or a MaskedNetwork, which a {type(conditioner).__name__} does not "
+                "have: use Stepwise() or FixedPoint()"
             )
         if conditioner.dropout and conditioner.training:
             raise RuntimeError("dropout makes this network a different function at every call: call eval() first")
@@ -68,12 +68,12 @@ class Blocked(Solver):
 
 def _solve(conditioner: Conditioner, univariate: Univariate, x: Tensor, context: Tensor | None) -> Solution:
     """Without gradients."""
-    assert isinstance(conditioner, MaskedMLP)
+    assert isinstance(conditioner, Programmed)
     return _solve_network(Network(conditioner.program(), conditioner.layout), conditioner, univariate, x, context)
 
 
 def _solve_network(
-    network: Network, conditioner: MaskedMLP, univariate: Univariate, x: Tensor, context: Tensor | None
+    network: Network, conditioner: Programmed, univariate: Univariate, x: Tensor, context: Tensor | None
 ) -> Solution:
     kernel = kernel_for(network.program, univariate, x)
     if kernel is None:
@@ -83,7 +83,7 @@ def _solve_network(
     return Solution(shaped(u, (*flat.batch, conditioner.features)), shaped(log_det, flat.batch))
 
 
-def _in_chunks(conditioner: MaskedMLP, univariate: Univariate, x: Tensor, context: Tensor | None) -> Solution:
+def _in_chunks(conditioner: Programmed, univariate: Univariate, x: Tensor, context: Tensor | None) -> Solution:
     """The recursion in PyTorch, some samples at a time."""
     flat = flattened(x, context)
     rows = max(1, CHUNK_BYTES // (sum(conditioner.program().sizes) * x.element_size()))

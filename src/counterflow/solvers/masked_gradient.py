@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ..conditioners import MaskedMLP
+from ..conditioners import Programmed
 from ..conditioners.program import Gate, Linear, Program, Shift
 from ..univariate import Univariate
 from .implicit import Gradients, Point
@@ -16,7 +16,7 @@ _CONTEXT = "the context"  # among the names of parameters, which have no spaces
 
 
 def masked_pullback(point: Point) -> Gradients:
-    r"""The gradients of an inverse by a `MaskedMLP`.
+    r"""The gradients of an inverse by a masked network.
 
     With x_i = tau(u_i; p_i), C_i = dL/dl dl/dp_i - v_i dx_i/dp_i and q(C) what the network's transposed Jacobian makes
     of these cotangents of its outputs, v = dL/dx solves
@@ -30,7 +30,7 @@ def masked_pullback(point: Point) -> Gradients:
     Cost: one pass, half a pass for the recursion, and one product per wanted weight.
     """
     conditioner = point.conditioner
-    assert isinstance(conditioner, MaskedMLP)
+    assert isinstance(conditioner, Programmed)
     program = conditioner.program()
     # Whatever has happened to the module since: these are the tensors of the forward pass, which autograd has checked.
     names = {id(p): name for name, p in conditioner.named_parameters() if name in point.parameters}
@@ -52,7 +52,8 @@ def masked_pullback(point: Point) -> Gradients:
     if keep:
         # (N, D, P) -> (N, P D), as the network's outputs lie
         cotangent = torch.addcmul(rows.offset, v[..., None], rows.slope, value=-1).transpose(1, 2).flatten(1)
-        kept[len(program.steps) - 1] = cotangent
+        outputs = len(program.sizes) - 1
+        kept |= {place: cotangent for place, step in enumerate(program.steps) if step.target == outputs}
         found = _of_weights(program, at, kept, {i: name for i, name in names.items() if name in point.wanted})
     inputs = dict(leaves) if not point.wants_context else {**leaves, _CONTEXT: _present(context)}
     found |= _of_added(program, at, added, kept, inputs)

@@ -145,7 +145,7 @@ def linearise(program: Program, u: Tensor, added: dict[int, Tensor]) -> Linearis
             case Activate(target, source, function):
                 buffers[target], slopes[index] = _with_slope(function, buffers[source])
             case Add(target, source):
-                buffers[target] = buffers[target] + buffers[source]
+                buffers[target] = buffers[target] + buffers[source] if target in buffers else buffers[source]
     return Linearised(buffers[len(program.sizes) - 1], sources, slopes, gated)
 
 

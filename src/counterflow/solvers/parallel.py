@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..conditioners import Conditioner, MaskedMLP
+from ..conditioners import Conditioner, Programmed, is_programmed
 from ..conditioners.program import Gate, Layout, Program, Shift
 from ..shapes import Context, Vector, broadcast_batch, check_context, check_vector
 from ..tracing import plain_tensors
@@ -80,7 +80,7 @@ def in_kernel(
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def readable(conditioner: MaskedMLP, x: Tensor, context: Tensor | None) -> Network | None:
+def readable(conditioner: Programmed, x: Tensor, context: Tensor | None) -> Network | None:
     """The network as data, if a kernel may read the memory of all that a call involves."""
     if not plain_tensors(x, context):
         return None
@@ -93,14 +93,14 @@ def evaluate(
 ) -> tuple[Tensor, Tensor]:
     """x_i = tau(u_i; params(u_<i)) and log |dx/du|: one parallel pass.
 
-    A `MaskedMLP` runs in a kernel where there is one, nothing asks for gradients, and dropout is off.
+    A masked network runs in a kernel where there is one, nothing asks for gradients, and dropout is off.
 
     Raises:
         ValueError: sizes that do not fit each other.
     """
     check_fit(conditioner, univariate, u, context)
     if (
-        type(conditioner) is MaskedMLP
+        is_programmed(conditioner)
         and not torch.is_grad_enabled()
         and not (conditioner.dropout and conditioner.training)
         and not torch.is_autocast_enabled(u.device.type)
