@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from datasets import data_folder
-from front_grid import MORE_STEPS, Cell
+from front_grid import Cell
 from front_mdn import FittedMDN
 
 from counterflow.estimator import ConditionalFlowDensity
@@ -60,16 +60,12 @@ def load(name: str, split: int) -> Split:
     return Split(x[~test], y[~test], x[test], y[test], bool(np.all(y == np.rint(y))))
 
 
-def _flow(split: Split, seed: int, **settings: Any) -> Predicted:
-    flow = ConditionalFlowDensity(validation=VALIDATION, random_state=seed, **settings).fit(split.x, split.y)
+def _flow(split: Split, seed: int) -> Predicted:
+    flow = ConditionalFlowDensity(validation=VALIDATION, random_state=seed).fit(split.x, split.y)
     log_prob = flow.log_prob(split.test_x, split.test_y)
     quantiles = flow.predict_quantiles(split.test_x, LEVELS)[..., 0]
     history = flow.history_
     return Predicted(log_prob, quantiles, {"steps": history.steps, "best_step": history.best_step})
-
-
-def _longer_flow(split: Split, seed: int) -> Predicted:
-    return _flow(split, seed, **MORE_STEPS)
 
 
 def _boosting(split: Split, seed: int) -> Predicted:
@@ -134,7 +130,6 @@ def _least_squares(x: Array, y: Array, test_x: Array) -> tuple[Array, Array]:
 
 CONTENDERS: dict[str, Callable[[Split, int], Predicted]] = {
     "flow": _flow,
-    "flow, more steps": _longer_flow,
     "boosting": _boosting,
     "MDN": _mdn,
     "Gaussian": _gaussian,

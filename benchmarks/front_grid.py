@@ -34,9 +34,7 @@ SETS = {  # UCI sets with the splits that are run unless --splits says another n
     "protein-tertiary-structure": 1,
 }
 PUBLISHED_SPLITS = {"protein-tertiary-structure": 5}  # of the others 20
-CONTENDERS = ("flow", "flow, more steps", "boosting", "MDN", "Gaussian")
-MORE_STEPS = {"batch_size": 64, "steps": 2000, "patience": 50}  # a second setting of the flow, on small sets
-SMALL_SETS = ("yacht", "bostonHousing", "energy", "concrete", "wine-quality-red")
+CONTENDERS = ("flow", "boosting", "MDN", "Gaussian")
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Cell:
         """Whether it runs other libraries only, so that our code does not matter to it."""
         if self.section == "reading":
             return self.subject != "counterflow"
-        return self.section == "conditional" and not self.subject.startswith("flow")
+        return self.section == "conditional" and self.subject != "flow"
 
     def named(self) -> str:
         """The cell in one line, for progress."""
@@ -108,5 +106,4 @@ def _conditional(sets: Iterable[str], splits: int | None) -> list[Cell]:
         for name in sets
         for split in range(min(splits or SETS[name], PUBLISHED_SPLITS.get(name, 20)))
         for contender in CONTENDERS
-        if contender != "flow, more steps" or name in SMALL_SETS
     ]

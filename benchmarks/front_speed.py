@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 FIT_ROWS, FIT_STEPS = 20_000, 300
 NO_LIMIT = 3600.0
 NPY_HEADER = 128  # bytes before the numbers
-IMPORTED = "import torch, counterflow.cli.app, counterflow.tables, counterflow.tabular"
+IMPORTED = "import counterflow.cli.app, counterflow.cli.scoring"
 
 
 class Workshop:

@@ -27,6 +27,7 @@ FOLDERS = (
     "estimator",
     "diagnostics",
     "distillation",
+    "exporting",
     "testing",
 )
 

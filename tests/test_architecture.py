@@ -26,7 +26,7 @@ LAYERS = (
     ("checkpoint", "tables"),
     ("training", "diagnostics"),
     ("tabular", "distillation", "vae", "inference", "audio", "images"),
-    ("report", "estimator", "interop", "testing"),
+    ("report", "estimator", "interop", "exporting", "testing"),
     ("cli", "__main__"),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

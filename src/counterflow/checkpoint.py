@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import models, one_order  # noqa: F401  every class that a file may name is registered by what these import
 from .files import replacing
 from .spec import SpecError, build, foreign_paths, spec_of
 

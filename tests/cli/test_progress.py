@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import counterflow as cf
 from cli.running import FAST, Runner, table, write_csv
 from counterflow.cli import console as module
 from counterflow.cli.console import Console
 from counterflow.cli.watched_source import WatchedSource
 from counterflow.tables import open_table, read_table
+from counterflow.tables.schema import plain_schema
+from counterflow.tabular import Cells, Recipe, Watch, finish, prepare
 
 
 class Terminal(io.StringIO):
@@ -88,7 +91,13 @@ def test_nobody_is_bothered(console: Console, watched: Callable[[], Terminal], m
     [
         (
             ["fit", "good.csv", "-o", "m.safetensors", *FAST],
-            ["reading good.csv", "looking at the columns", "preparing"],
+            [
+                "reading good.csv",
+                "looking at the columns",
+                "preparing",
+                "scoring the held-out rows",
+                "fitting a Gaussian",
+            ],
         ),
         (["score", "model.safetensors", "good.csv", "-o", "s.csv"], ["counting the rows of good.csv", "scoring"]),
         (["sample", "model.safetensors", "-n", "5", "-o", "x.csv"], ["sampling"]),
@@ -96,7 +105,10 @@ def test_nobody_is_bothered(console: Console, watched: Callable[[], Terminal], m
             ["sample", "given.safetensors", "-n", "5", "--context", "events.parquet", "-o", "x.csv"],
             ["reading", "sampling"],
         ),
-        (["report", "model.safetensors", "good.csv", "-o", "r.html"], ["reading good.csv", "measuring", "writing"]),
+        (
+            ["report", "model.safetensors", "good.csv", "-o", "r.html"],
+            ["reading good.csv", "looking for rows", "measuring", "writing"],
+        ),
     ],
     ids=lambda value: value[0],
 )
@@ -122,3 +134,24 @@ def test_a_watched_source_is_the_source(tmp_path: Path) -> None:
     assert np.array_equal(read_table(same).values, table(200))
     assert same.place(7) == source.place(7) == "line 9"
     assert same.column(1) == "column 'b'"
+
+
+def test_held_out_rows_that_take_long_to_score_show_how_many_are_done(
+    watched: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time, each pair slowly; from the first on somebody who watches sees the bar."""
+    terminal = watched()
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("counterflow.tabular.judging.chunk_rows", lambda features: 2)
+    log_prob = cf.Flow.log_prob
+
+    def slow(self: cf.Flow, *given: object) -> object:
+        time.sleep(0.1)
+        return log_prob(self, *given)  # type: ignore[arg-type]
+
+    watch = Watch(watched=Console().watched)
+    prepared = prepare(Cells(table(60)), plain_schema(3), Recipe(steps=2, test=0.1), "x")
+    monkeypatch.setattr(cf.Flow, "log_prob", slow)
+    assert finish(prepared, watch).score is not None
+    assert "scoring the held-out rows" in terminal.getvalue()
+    assert "of 6" in terminal.getvalue()

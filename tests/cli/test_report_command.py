@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import counterflow as cf
 from cli.running import FAST, ROLES, Runner, events, write_events
 from counterflow.cli import demo
+from counterflow.report.measuring import Measurement
+from counterflow.report.results import HeldOutLikelihood
 from counterflow.tabular import Preset, Recipe
 
 COMMAND = "counterflow fit good.csv --out m.safetensors --model made --steps 4 --report r.html"
@@ -37,6 +40,30 @@ def test_a_report_finds_the_test_rows_of_the_fit_again(run: Runner) -> None:
     assert outcome.code == 0
     assert "Judging on 8 rows: test rows.\n" in outcome.err
     assert "counterflow report given.safetensors events.parquet --out r.html" in text("r.html")
+
+
+@pytest.mark.parametrize("command", ["report", "fit --report"])
+def test_a_report_scores_held_out_rows_with_the_noise_of_the_fit(
+    command: str, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table has whole numbers; what the page says of its test rows is what `fit` said, whatever the seeds."""
+    found: list[HeldOutLikelihood] = []
+    likelihood = Measurement._likelihood
+
+    def noted(self: Measurement) -> HeldOutLikelihood:
+        found.append(likelihood(self))
+        return found[-1]
+
+    monkeypatch.setattr(Measurement, "_likelihood", noted)
+    if command == "report":
+        model = "given.safetensors"
+        assert run("report", model, "events.parquet", "-o", "r.html", "--seed", 7).code == 0
+    else:
+        model = "m.safetensors"
+        assert run("fit", "events.parquet", "-o", model, *ROLES, *FAST, "--seed", 3, "--report", "r.html").code == 0
+    header = cf.read_header(model)["metadata"]
+    assert any(column["kind"] == "integer" for column in header["schema"]["columns"] if "kind" in column)
+    assert found[0].model.mean == pytest.approx(header["held_out"]["model"]["mean"], rel=1e-5)
 
 
 def test_a_report_of_new_rows_says_so_and_leaves_out_what_has_no_density(run: Runner) -> None:
@@ -82,18 +109,25 @@ def test_small_tables_get_a_report_too(shape: tuple[int, int], run: Runner) -> N
     assert "nan" not in text("r.html")
 
 
-def test_the_demo_writes_its_four_files_and_says_where(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_writes_its_five_files_and_says_where(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = demo._digits(0)
     assert digits.shape == (1797, 64)
     monkeypatch.setattr(demo, "Recipe", functools.partial(Recipe, model=Preset.MADE, steps=5))
     monkeypatch.setattr(demo, "_digits", lambda seed: digits[:200, 20:44:3])  # 8 pixels, for a report in no time
     monkeypatch.setattr(demo, "PIXELS", demo.Images(shape=(2, 4), limits=(0.0, 17.0)))
+    monkeypatch.setattr(demo, "HIDDEN", (8,))
+    monkeypatch.setattr(demo, "START_STEPS", 3)
+    monkeypatch.setattr(demo, "STEPS", 3)
+    monkeypatch.setattr(demo, "DRAWS", 300)
+    monkeypatch.setattr("counterflow.cli.student_training.POOL", 300)
     for _ in range(2):  # the second time it replaces its own files
         outcome = run("demo", "--folder", "d", "--quiet")
         assert outcome.code == 0
-    names = {"digits.npy", "model.safetensors", "samples.png", "report.html"}
+    names = {"digits.npy", "model.safetensors", "student.safetensors", "samples.png", "report.html"}
     assert {p.name for p in Path("d").iterdir()} == names
     assert all(name in outcome.out for name in names - {"digits.npy"})
+    assert "Certificate of the student" in text("d/report.html")
+    assert "KL(student, teacher) = " in outcome.out
     digits = np.load("d/digits.npy")
     assert 0 <= digits.min() < digits.max() < 17
     assert not np.any(digits == np.rint(digits))

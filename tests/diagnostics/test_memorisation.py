@@ -83,6 +83,50 @@ def test_whole_numbers_are_copies_on_both_sides() -> None:
     assert found.p_value > 1e-3
 
 
+def counts(rows: int, columns: int, seed: int) -> torch.Tensor:
+    return torch.poisson(torch.full((rows, columns), 2.0), generator=stream(seed)).double()
+
+
+@pytest.mark.parametrize("columns", [2, 4, 20], ids=["most rows tie at 0", "many tie", "by brute force"])
+def test_false_alarms_with_whole_numbers_are_as_rare_as_stated(columns: int) -> None:
+    """100 trials: mean shares within 3.5 standard errors, their scatter within 5 of its own, alarms within 3."""
+    trials = [memorisation(*(counts(200, columns, s + k) for k in (0, 1000, 2000))) for s in range(100)]
+    shares, errors = np.stack([t.share_nearer for t in trials]), np.stack([t.share_error for t in trials])
+    quantile = trials[0].quantile
+    assert (np.abs(shares.mean(0) - quantile) < 3.5 * errors.mean(0) / 10 + 1e-9).all()
+    seen = errors.mean(0) > 1e-3
+    np.testing.assert_allclose(shares.std(0)[seen], errors.mean(0)[seen], rtol=0.35)
+    assert np.mean([t.p_value < 0.1 for t in trials]) == pytest.approx(0.1, abs=0.09)
+
+
+@pytest.mark.parametrize("columns", [2, 4, 20])
+def test_training_rows_of_whole_numbers_that_are_repeated_are_caught_among_ties(columns: int) -> None:
+    """Many honest samples equal a training row, too."""
+    training, held_out = counts(500, columns, 1), counts(500, columns, 2)
+    samples = torch.cat([counts(300, columns, 3), training[:200]])
+    honest, planted = (memorisation(x, training, held_out) for x in (counts(500, columns, 4), samples))
+    assert honest.p_value > 1e-3
+    assert (np.abs(honest.share_nearer - honest.quantile) < 3.5 * honest.share_error + 1e-9).all()
+    if columns > 2:  # of two columns every combination is a training row: there is nothing to be learnt by heart
+        assert planted.p_value < 1e-4
+        assert planted.share_nearer[0] - 0.01 > 5 * planted.share_error[0]
+
+
+def test_copies_are_at_distance_zero_however_neighbours_are_sought() -> None:
+    """Brute force finds neighbours by |a|^2 - 2 ab + |b|^2, which of equal rows is seldom 0."""
+    training = 1e3 + normals(100, 40)
+    found = memorisation(training[:50], training, 1e3 + normals(100, 40, seed=5))
+    assert (found.sample_distance == 0).all()
+
+
+def test_rows_that_are_all_at_one_distance_say_nothing() -> None:
+    training = torch.tensor([[0.0], [1.0]])
+    found = memorisation(training, training, training)
+    assert (found.nearer, found.p_value) == (0.5, 1.0)
+    assert np.array_equal(found.share_nearer, found.quantile)
+    assert np.array_equal(found.share_error, np.zeros(4))
+
+
 def test_minus_zero_is_zero() -> None:
     training = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
     assert memorisation(torch.tensor([[-0.0, 1.0]]), training, training).copies == 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import counterflow as cf
 from counterflow import spec
 from counterflow.cli.app import app
 from docs.markdown import PAGES, Block, blocks, page_name
@@ -45,6 +46,7 @@ def run_commands(block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_code_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    assert all(hasattr(cf, name) for name in cf.__all__)  # names are loaded when asked for, and register their classes
     monkeypatch.setattr(spec, "_REGISTRY", dict(spec.registered()))  # a page's own classes end with the page
     namespace: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):

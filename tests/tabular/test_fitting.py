@@ -17,9 +17,9 @@ from counterflow.tables import TableError
 from counterflow.tables.schema import Column, Kind, Schema
 from counterflow.tabular import Cells, Preset, Recipe, Watch, finish, fitting, fitting_batch, prepare
 from counterflow.tabular.fitting import noisy_likelihood
+from counterflow.tabular.making import make_model
 from counterflow.tabular.memory import physical_bytes, training_bytes
 from counterflow.tabular.parts import parted, shuffled
-from counterflow.tabular.presets import make_model
 from counterflow.training import Rows, TrainingInterrupted
 from tabular.worlds import FEW, SMALL, columns_of, fitted, mixed_table
 
@@ -75,10 +75,10 @@ def test_training_passes_noise_on_and_held_out_rows_have_theirs(monkeypatch: pyt
         return -module.log_prob(batch.x).mean()
 
     monkeypatch.setattr(fitting, "negative_log_likelihood", watched)
-    fitted(INTEGERS, SCHEMA, dataclasses.replace(FEW, steps=8))
+    fitted(INTEGERS, SCHEMA, dataclasses.replace(FEW, steps=30))
     training = [x for training, x in seen if training]
     held_out = [x for training, x in seen if not training]
-    assert len(training) == 8
+    assert len(training) == 30
     assert all((x[:, :2] != x[:, :2].round()).float().mean() > 0.99 for x in training)
     assert len(held_out) > 1
     assert all(torch.equal(x, held_out[0]) for x in held_out), "the noise of held-out rows is drawn once"
@@ -198,7 +198,22 @@ def test_every_preset_fits_and_draws(preset: Preset) -> None:
 def test_the_steps_are_those_of_the_recipe() -> None:
     assert fitted(INTEGERS, SCHEMA, Recipe(steps=3, batch_size=50)).history.steps == 3
     assert fitted(INTEGERS, SCHEMA, Recipe(epochs=2, batch_size=50)).history.steps == 2 * (240 // 50)
-    assert fitting_batch(Recipe(), parted(INTEGERS, SCHEMA, Recipe(), "x").training) == 240
+    assert fitting_batch(Recipe(batch_size=1000), parted(INTEGERS, SCHEMA, Recipe(), "x").training) == 240
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(20, 20), (200, 64), (1600, 64), (2500, 100), (6400, 256), (10**6, 256)])
+def test_small_tables_have_small_batches_and_many_steps_before_a_validation(rows: int, batch: int) -> None:
+    """A table of some hundred rows was left after a few hundred steps of one whole epoch each."""
+    training = Rows(torch.zeros(rows, 1))
+    assert fitting_batch(Recipe(), training) == batch
+    assert fitting_batch(Recipe(batch_size=7), training) == 7
+
+
+def test_an_epoch_of_few_steps_is_not_validated_each_time() -> None:
+    """240 rows in batches of 64 make 3 steps."""
+    history = fitted(INTEGERS, SCHEMA, Recipe(steps=60)).history
+    assert [record.step for record in history.records if record.validation is not None] == [25, 50, 60]
+    assert fitted(INTEGERS, SCHEMA, Recipe(patience=2, learning_rate=0.1)).history.steps > 50
 
 
 @pytest.mark.parametrize(

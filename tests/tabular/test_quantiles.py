@@ -1,14 +1,21 @@
 """Quantiles of p(y | c) against closed forms and against many draws."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+import counterflow as cf
+from counterflow import bases, families, univariate
+from counterflow.bases import Base
+from counterflow.bijections import Chain, Elementwise, Standardise
 from counterflow.tables.schema import Column, Kind, Schema
 from counterflow.tabular import TableModel
+from counterflow.tabular import quantiles as module
+from counterflow.tabular.fitting import in_units
 from counterflow.tabular.quantiles import quantiles
 from tabular.worlds import KNOWN, from_gaussian, known_column, linear_gaussian
 
@@ -78,6 +85,87 @@ def test_quantiles_in_single_precision_are_as_good_as_that() -> None:
     model.model.float()
     found = quantiles(model, CONTEXTS[:3], [0.1, 0.9], draws=1, seed=0)[..., 0]
     assert np.allclose(found, expected, atol=1e-5)
+
+
+BASES: dict[str, Callable[[], Base]] = {
+    "normal": lambda: bases.StandardNormal(1),
+    "logistic": lambda: bases.StandardLogistic(1),
+    "uniform": lambda: bases.Uniform(1, -2.0, 3.0),
+    "normal of its own": lambda: bases.DiagonalNormal(1),
+    "Student": lambda: bases.StudentT(1),
+    "mixture": lambda: bases.NormalMixtureBase(1, 4),
+}
+MODELS: dict[str, Callable[[], cf.Model]] = {
+    "recommended": lambda: cf.models.recommended(1, 2),
+    "maf": lambda: cf.models.maf(1, 2, layers=2, hidden=(8,)),
+    "iaf": lambda: cf.models.iaf(1, 2, layers=2, hidden=(8,)),
+    "nsf": lambda: cf.models.nsf(1, 2, layers=2, hidden=(8,)),
+    "made": lambda: cf.models.made(1, 2, hidden=(8,)),
+    "made_mog": lambda: cf.models.made_mog(1, 2, components=4, hidden=(8,)),
+    "logistic": lambda: mixed_logistic(families.LogisticMixture(3)),
+    "one logistic": lambda: mixed_logistic(families.Logistic()),
+}
+
+
+def mixed_logistic(family: families.Family) -> cf.Model:
+    return cf.AutoregressiveModel(cf.MaskedMLP(1, family.num_params, (8,), 2), family)
+
+
+def shaken(model: cf.Model) -> TableModel:
+    """With weights that are far from the identity that most of ours begin as."""
+    generator = torch.Generator().manual_seed(5)
+    model = model.double().eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.3 * min(1.0, 8 / p.shape[-1]) * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+    units = Chain([Elementwise((univariate.HalfLine(-3.0, least=1e-12),)), Standardise([1.0], [2.0])])
+    column = Column("y", dtype="float64", low=-5.0, smallest=-5.0, largest=3.0)
+    return TableModel(in_units(model, units).double().eval(), Schema((column,), (Column("a"), Column("b"))))
+
+
+@pytest.mark.parametrize("name", [*MODELS, *BASES])
+def test_quantiles_in_one_pass_are_those_of_the_bisection(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name in MODELS:
+        model = shaken(MODELS[name]())
+    else:
+        flow = cf.models.maf(1, 2, layers=1, hidden=(8,))
+        model = shaken(cf.Flow(BASES[name](), flow.bijection))
+    contexts, levels = np.random.default_rng(0).normal(size=(6, 2)), [1e-6, 0.3, 0.999]
+    calls: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_bisected", lambda *_: calls.append(1))
+        found = quantiles(model, contexts, levels, draws=1, seed=0)
+    assert calls == []
+    monkeypatch.setattr(module, "base_space_quantile", refuse)
+    monkeypatch.setattr(module, "HALVINGS", 32)  # enough for this, in half the time
+    expected = quantiles(model, contexts, levels, draws=1, seed=0)
+    assert np.allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert float(np.ptp(found)) > 1
+
+
+def refuse(*_: object) -> None:
+    raise TypeError("not known")
+
+
+def test_quantiles_of_a_base_that_is_not_known_are_bisected() -> None:
+    """A base of one's own may say its distribution function only."""
+
+    class Foreign(bases.FactorisedBase):
+        def log_prob_rows(self, u: torch.Tensor) -> torch.Tensor:
+            return bases.StandardLogistic(1).log_prob_rows(u)
+
+        def rsample_rows(self, shape: torch.Size, *, generator: torch.Generator | None = None) -> torch.Tensor:
+            return bases.StandardLogistic(1).rsample_rows(shape, generator=generator)
+
+        def cdf_rows(self, u: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(u)
+
+    flow = cf.models.maf(1, 2, layers=1, hidden=(8,))
+    known = shaken(cf.Flow(bases.StandardLogistic(1), flow.bijection))
+    foreign = TableModel(cf.Flow(Foreign(1), known.model.bijection).double().eval(), known.schema)
+    contexts = np.random.default_rng(0).normal(size=(5, 2))
+    a, b = (quantiles(model, contexts, [0.1, 0.6], draws=1, seed=0) for model in (known, foreign))
+    assert np.allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
 def test_quantiles_of_several_columns_are_those_of_their_marginals() -> None:

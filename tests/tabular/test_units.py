@@ -208,12 +208,37 @@ def test_gradients_reach_the_context_where_no_logarithm_is_taken_of_a_negative_n
     assert torch.allclose(c.grad, torch.tensor([[0.25, 1 / 6]]))
 
 
-def test_draws_that_rounding_puts_on_an_end_are_scored() -> None:
-    """A softplus of -30 is less than single precision can add to an end."""
+@pytest.mark.parametrize(
+    "column", [Column("x", low=0.0), Column("x", low=0.0, high=30.0), Column("x", low=-1e3, high=30.0)]
+)
+def test_draws_that_rounding_puts_on_an_end_are_scored(column: Column) -> None:
+    """A softplus, or a logistic function, of -30 is less than single precision can add to an end."""
     rows = np.abs(np.random.default_rng(0).normal(0.0, 5.0, (500, 1)))
-    units = column_units([Column("x", low=0.0)], rows)
-    u = torch.linspace(-30.0, 30.0, 301)[:, None]
-    x, _ = units.forward(u)
-    back, log_det = units.inverse(x)
-    assert bool(back.isfinite().all())
+    units = column_units([column], rows)
+    for u in (torch.linspace(-90.0, 90.0, 301)[:, None], torch.linspace(-90.0, 90.0, 301).double()[:, None]):
+        x, _ = units.forward(u)
+        back, log_det = units.inverse(x.float())  # drawn in double precision, too, and kept in single
+        assert bool(back.isfinite().all())
+        assert bool(log_det.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    "ends", [(0.0, 450.96945636022025), (0.0, 1.0), (-math.pi, math.pi), (1990.0, 2021.0), (0.0, 164.4)]
+)
+@pytest.mark.parametrize("margin", [0.0, 1e-6, 1e-5, 0.01])
+def test_draws_close_to_an_end_of_an_interval_are_scored(ends: tuple[float, float], margin: float) -> None:
+    """Rounding of p + margin used to leave zero, or less, whose logarithm is no number."""
+    t, none = Interval(*ends, margin), torch.empty(801, 0)
+    x, _ = t.forward(torch.linspace(-200.0, 200.0, 801), none)
+    u, log_det = t.inverse(x, none)
+    assert bool(u.isfinite().all())
     assert bool(log_det.isfinite().all())
+
+
+def test_a_row_beyond_the_margin_of_an_interval_is_refused() -> None:
+    (t,) = supports(units_of(*CASES["interval"]))
+    assert isinstance(t, Interval)
+    assert t.least > 0
+    outside = torch.tensor([t.high + 3 * t.margin * (t.high - t.low)])
+    with pytest.raises(ValueError, match="outside its support"):
+        t.inverse(outside, torch.empty(1, 0))

@@ -9,6 +9,8 @@ from . import options as o
 from .command_line import command_line
 from .config import LEFT_OUT, configuration
 from .console import Console
+from .distil_commands import certify, distil
+from .distil_options import ReportTeacher
 from .refusal import EXIT_CODES, refusing
 
 app = typer.Typer(
@@ -45,7 +47,7 @@ def fit(
     test: o.Test = 0.1,
     epochs: o.Epochs = None,
     steps: o.Steps = None,
-    batch_size: o.BatchSize = 256,
+    batch_size: o.BatchSize = None,
     learning_rate: o.LearningRate = 3e-3,
     patience: o.Patience = 20,
     seed: o.Seed = 0,
@@ -145,6 +147,7 @@ def report(
     out: o.ReportOut,
     *,
     previous: o.Previous = None,
+    teacher: ReportTeacher = None,
     rows: o.ReportRows = 5000,
     array: o.Array = None,
     drop_missing: o.DropMissing = False,
@@ -163,9 +166,37 @@ def report(
     from .reporting import Reporting, run_report
 
     use_threads(threads)
-    how = Reporting(previous, rows, array, drop_missing, seed, overwrite)
+    how = Reporting(previous, rows, array, drop_missing, seed, overwrite, teacher)
     again = command_line(report, given, without=LEFT_OUT)
     run_report(model, data, out, how, Console(quiet, json), command=again)
+
+
+app.command(epilog=EXIT_CODES)(refusing(distil))
+app.command(epilog=EXIT_CODES)(refusing(certify))
+
+
+@app.command(epilog=EXIT_CODES)
+@refusing
+def export(
+    model: o.ModelFile,
+    out: o.ExportOut,
+    *,
+    format: o.ExportFormat = None,
+    log_prob: o.LogProb = False,
+    overwrite: o.Overwrite = False,
+    threads: o.Threads = None,
+    quiet: o.Quiet = False,
+    json: o.Json = False,
+) -> None:
+    """Write the sampler of a one-pass model as ONNX, to run without Python.
+
+    counterflow export student.safetensors -o student.onnx
+    """
+    from .exporting import Exporting, run_export
+    from .fitting import use_threads
+
+    use_threads(threads)
+    run_export(model, out, Exporting(format, log_prob, overwrite), Console(quiet, json))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -17,7 +17,6 @@ LEFT_OUT = ("config", "resume", "overwrite", "quiet", "json")  # how a command i
 _IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list of texts"}
 
 
-@refusing
 def read_config(ctx: Any, path: Path | None) -> Path | None:
     """Callback of the option: what the file says takes the place of defaults; the command line still decides.
 
@@ -28,8 +27,11 @@ def read_config(ctx: Any, path: Path | None) -> Path | None:
     Raises:
         Refusal: no such file, not TOML, a name that is no option, or a value that its option cannot take.
     """
-    if path is None:
-        return None
+    return None if path is None else _read(ctx, path)
+
+
+@refusing
+def _read(ctx: Any, path: Path) -> Path:
     command: Callable[..., Any] = inspect.unwrap(ctx.command.callback)
     wanted = _wanted(command)
     values = {}

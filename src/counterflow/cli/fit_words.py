@@ -38,7 +38,7 @@ def note_sizes(table: Loaded, parts: Parts, recipe: Recipe, console: Console) ->
         f"Training on {train:,} rows, {validation:,} decide when to stop, {test:,} are kept for the final score."
     )
     batch = fitting_batch(recipe, parts.training)
-    if batch < recipe.batch_size:
+    if recipe.batch_size is not None and batch < recipe.batch_size:
         console.note(f"Note: the batch of {recipe.batch_size} rows shrinks to {batch}, the number of training rows.")
     if not table.schema.named:
         console.note("The columns have no names: they go by their numbers, from 1.")

@@ -8,6 +8,7 @@ import torch
 
 from ..report import Figure
 from ..report.assembling import About
+from ..report.certified import Certified
 from ..tabular import Fitted, Parts, Prepared, Recipe, Watch, finish, prepare
 from ..training import TrainingDiverged, TrainingInterrupted
 from .config import write_config
@@ -80,6 +81,7 @@ def report_fit(
     console: Console,
     *,
     images: tuple[Figure, ...] = (),
+    certificate: Certified | None = None,
     seed: int = 0,
 ) -> None:
     """The report of a model that has just been fitted; there is none without held-out rows."""
@@ -88,7 +90,7 @@ def report_fit(
         raise Refusal(USAGE, NOTHING_HELD_OUT)
     warnings = tuple(f"{warning}." for warning in table.warnings)
     about = About(table.path.name, len(table.cells.values), table.dropped, words.command, warnings)
-    write_report(path, fitted.model, judged, about, console, images=images, seed=seed)
+    write_report(path, fitted.model, judged, about, console, images=images, certificate=certificate, seed=seed)
 
 
 def check_files(files: Files) -> None:
@@ -133,7 +135,7 @@ def fit_table(table: Loaded, files: Files, recipe: Recipe, words: Words, console
 
 
 def _finished(prepared: Prepared, table: Loaded, files: Files, words: Words, console: Console) -> Fitted:
-    watch = Watch(files.training, files.resume, files.log, console.draws)
+    watch = Watch(files.training, files.resume, files.log, console.draws, console.watched)
     more = {
         "command": words.command,
         "configuration": words.configuration,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report import costs_in_words, costs_of, folded, layers_in_words
+from ..report.student_words import certificate_in_words, is_student, made_in_words
 from ..tables.schema import Column
 from ..tabular import TableModel
 from .config import as_toml
@@ -67,6 +68,8 @@ def _columns(columns: tuple[Column, ...], context: tuple[Column, ...]) -> list[s
 
 
 def _making(made: dict[str, Any]) -> list[str]:
+    if is_student(made):
+        return [made_in_words(made), certificate_in_words(made["certificate"]), _versions(made)]
     if "training" not in made:
         return ["The file does not say how the model was made."]
     data, training, recipe = made["data"], made["training"], made["recipe"]
@@ -81,8 +84,12 @@ def _making(made: dict[str, Any]) -> list[str]:
         )
         if "model_minus_gaussian" in score:
             lines.append(f"More than a fitted Gaussian by: {_estimate(score['model_minus_gaussian'])}.")
+    return [*lines, _versions(made)]
+
+
+def _versions(made: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-    return [*lines, f"Made with {versions}" + (f", by: {made['command']}" if "command" in made else ".")]
+    return f"Made with {versions}" + (f", by: {made['command']}" if "command" in made else ".")
 
 
 def _estimate(values: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from ..tabular.presets import Preset
 from .config import read_config
+from .export_format import Format
 
 WRITABLE = ".csv, .tsv, .parquet, .feather, .npy, .npz, .h5 or .root"
 READABLE = ".csv, .tsv, .parquet (or a folder of them), .feather, .npy, .npz, .h5 or .root"
@@ -114,14 +115,27 @@ Epochs = Annotated[
     _training(
         "--epochs",
         metavar="N",
-        help="Passes over the data at most; 200, or as many as make 20,000 steps, if not given.",
+        help="Passes over the data at most; if not given as many as lead to 200 validations, and at most 20,000 steps.",
     ),
 ]
 Steps = Annotated[int | None, _training("--steps", metavar="N", help="Optimiser steps at most, instead of --epochs.")]
-BatchSize = Annotated[int, _training("--batch-size", metavar="N", help="Rows per step; at most the training rows.")]
+BatchSize = Annotated[
+    int | None,
+    _training(
+        "--batch-size",
+        metavar="N",
+        help="Rows per step; a 25th of the training rows, at least 64 and at most 256, if not given.",
+    ),
+]
 LearningRate = Annotated[float, _training("--learning-rate", metavar="RATE", help="Of AdamW, after a short warm-up.")]
 Patience = Annotated[
-    int, _training("--patience", metavar="N", help="Stop after this many validations without a better one.")
+    int,
+    _training(
+        "--patience",
+        metavar="N",
+        help="Stop after this many validations without a better one; "
+        "there is one after each epoch, or every 25 steps where an epoch has fewer.",
+    ),
 ]
 FitReport = Annotated[
     Path | None, _outputs("--report", metavar="FILE", help="Also write the report of the model, .html.")
@@ -183,6 +197,16 @@ Previous = Annotated[
 ReportRows = Annotated[
     int, _option("--rows", metavar="N", help="Held-out rows to judge by, at most; as many samples are drawn.")
 ]
+
+# Of export.
+ExportOut = Annotated[
+    Path, _option("-o", "--out", metavar="FILE", help="The file to write: .onnx, or .pt2 (a program of torch.export).")
+]
+ExportFormat = Annotated[
+    Format | None,
+    _option("--format", metavar="NAME", help="onnx or torch; the extension of the file says it, if not given."),
+]
+LogProb = Annotated[bool, _option("--log-prob", help="The file also gives the log density of each draw, in nats.")]
 
 # Of inspect, bench and demo.
 ShowConfig = Annotated[

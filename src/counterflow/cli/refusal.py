@@ -7,6 +7,8 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
+from .loading import load_torch
+
 # Stable: scripts may rely on them. 0 is success.
 USAGE = 2  # an option or its value
 DATA = 3  # a data file, or a row or column in it
@@ -36,11 +38,13 @@ def refusing(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            load_torch()
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            print("counterflow: interrupted; an output that was not finished is not there", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
+            raise _interrupted() from None
         except Exception as error:
+            if _by_ctrl_c(error):
+                raise _interrupted() from None
             code, sentence = _answer(error)
             if not code:
                 raise
@@ -48,6 +52,18 @@ def refusing(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(code) from None
 
     return run
+
+
+def _interrupted() -> typer.Exit:
+    print("counterflow: interrupted; an output that was not finished is not there", file=sys.stderr)
+    return typer.Exit(INTERRUPTED)
+
+
+def _by_ctrl_c(error: BaseException | None) -> bool:
+    """Whether it is what became of a Ctrl-C: a library that is being imported may turn it into an error of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return error is not None
 
 
 def _answer(error: Exception) -> tuple[int, str]:

@@ -9,16 +9,19 @@ import numpy as np
 from ..files import replacing
 from ..report import Figure, render
 from ..report.assembling import About, assembled
+from ..report.certified import Certified
 from ..report.measuring import Judged, Measurement
 from ..tables import Table, TableError, read_table
 from ..tables.encoding import outside
+from ..tables.schema import Column
 from ..tabular import Cells, Fitted, Recipe, TableModel
-from ..tabular.parts import shuffled
+from ..tabular.parts import noised_held_out, shuffled
 from .console import Console
 from .given import Distances
 from .matching import Asked, Matched
 from .model_file import load_table_model
 from .outputs import check_at_least, check_output, check_seed
+from .pairing import check_same_columns, fingerprint
 from .refusal import MODEL, Refusal
 from .unfit_cells import check_logarithms, check_whole_numbers
 from .watched_source import WatchedSource
@@ -37,6 +40,7 @@ class Reporting:
         drop_missing: Go on without rows that have gaps.
         seed: Of samples and of noise.
         overwrite: Replace the output.
+        teacher: Of a student, for its certificate.
     """
 
     previous: Path | None = None
@@ -45,6 +49,7 @@ class Reporting:
     drop_missing: bool = False
     seed: int = 0
     overwrite: bool = False
+    teacher: Path | None = None
 
 
 def run_report(path: Path, data: Path, out: Path, how: Reporting, console: Console, *, command: str) -> None:
@@ -56,22 +61,25 @@ def run_report(path: Path, data: Path, out: Path, how: Reporting, console: Conso
     """
     check_at_least("--rows", how.rows, 2)
     check_seed(how.seed)
-    inputs = [path, data, *([how.previous] if how.previous is not None else [])]
+    inputs = [path, data, *(other for other in (how.previous, how.teacher) if other is not None)]
     check_output(out, [".html"], overwrite=how.overwrite, inputs=inputs)
     model = load_table_model(path)
     previous = None if how.previous is None else (_previous(how.previous, model), how.previous.name)
+    teacher = None if how.teacher is None else (_teacher(how.teacher, path, model, console), how.teacher.name)
     matched = Matched(data, how.array, Asked.of(model.schema))
     for note in matched.notes:
         console.note(note)
     table = read_table(WatchedSource(matched.source, console, "reading"), drop_missing=how.drop_missing)
     cells = cells_of(model, table, weighted=matched.has_weight)
-    judged = _judged(model, cells, how.rows, data)
+    with console.waiting("looking for rows to judge by"):
+        judged = _judged(model, cells, how.rows, data)
     judged, warnings = _inside(model, judged, data)
     for warning in warnings:
         console.note(f"Warning: {warning}.")
     console.note(f"Judging on {len(judged.held_out.values):,} rows: {judged.rows_are}.")
     about = About(data.name, len(cells.values), table.dropped, command, [f"{warning}." for warning in warnings])
-    missing = write_report(out, model, judged, about, console, previous=previous, seed=how.seed)
+    others: Any = {"previous": previous, "teacher": teacher}
+    missing = write_report(out, model, judged, about, console, seed=how.seed, **others)
     console.say(f"Wrote {out}.")
     console.result({"written": [str(out)], "rows": len(judged.held_out.values), "missing": list(missing)})
 
@@ -84,15 +92,19 @@ def write_report(
     console: Console,
     *,
     previous: tuple[TableModel, str] | None = None,
+    teacher: tuple[TableModel, str] | None = None,
     images: tuple[Figure, ...] = (),
+    certificate: Certified | None = None,
     seed: int = 0,
 ) -> tuple[str, ...]:
     """Measure, and write the page, all or nothing; sentences about what could not be measured."""
     with console.waiting("drawing samples"):
-        measurement = Measurement(model, judged, previous, seed=seed)
+        measurement = Measurement(model, judged, previous, teacher, seed=seed)
     parts = list(measurement.parts())
     steps = ((1, (name, measure())) for name, measure in parts)
     measured: dict[str, Any] = dict(console.watched(steps, "measuring", len(parts)))
+    if certificate is not None:
+        measured["certificate"] = certificate
     missing = measurement.missing
     with console.waiting("writing the report"):
         page = render(assembled(model, measured, about, previous=previous, images=images, missing=missing))
@@ -107,31 +119,35 @@ def judged_of(fitted: Fitted, cells: Cells, rows: int = ROWS) -> Judged | None:
     """What a model that has just been fitted is judged on: its test rows, or without any its validation rows."""
     parts = fitted.parts
     first, last = parts.training.count, parts.training.count + parts.validation.count
-    return _split(cells, parts.order, (first, last), rows)
+    model = fitted.model
+    judged = _split(cells, parts.order, (first, last), model.schema.columns, model.facts["recipe"]["seed"])
+    return None if judged is None else judged.take(np.arange(len(judged.held_out.values))[:rows])
 
 
 def _judged(model: TableModel, cells: Cells, rows: int, data: Path) -> Judged:
     """Rows that the model has not learnt from, found again by its seed if this is the table that it was fitted to."""
-    made = model.facts
+    made = model.facts.get("teacher", {}).get("made", model.facts)  # what a teacher has seen, its student has, too
     if made.get("data", {}).get("fingerprint") == cells.fingerprint():
         cut = Recipe(**{name: made["recipe"][name] for name in ("validation", "test", "seed")})
         order, first, last = shuffled(len(cells.values), cut)
-        found = _split(cells, order, (first, last), rows)
+        found = _split(cells, order, (first, last), model.schema.columns, cut.seed)
         if found is not None:
-            return found
+            return found.take(np.arange(len(found.held_out.values))[:rows])
         raise TableError(f"{data}: the model has learnt from every row of it; give rows that it has not seen")
     chosen = np.random.default_rng(0).permutation(len(cells.values))[:rows]
     what = "rows of" if len(chosen) == len(cells.values) else "rows drawn from"
     return Judged(cells.take(chosen), None, f"{what} {data.name}, another table than the one the model was fitted to")
 
 
-def _split(cells: Cells, order: np.ndarray, cuts: tuple[int, int], rows: int) -> Judged | None:
-    first, last = cuts
-    training = cells.take(order[:first])
-    if last < len(order):
-        return Judged(cells.take(order[last:][:rows]), training, "test rows")
-    if first < last:
-        return Judged(cells.take(order[first:last][:rows]), training, "validation rows, which also chose when to stop")
+def _split(
+    cells: Cells, order: np.ndarray, cuts: tuple[int, int], columns: tuple[Column, ...], seed: int
+) -> Judged | None:
+    training, validation, test = (cells.take(part) for part in np.split(order, cuts))
+    noisy = noised_held_out(columns, validation, test, seed)
+    if len(test.values):
+        return Judged(test, training, "test rows", noisy[1].values)
+    if len(validation.values):
+        return Judged(validation, training, "validation rows, which also chose when to stop", noisy[0].values)
     return None
 
 
@@ -161,10 +177,19 @@ def _inside(model: TableModel, judged: Judged, data: Path) -> tuple[Judged, list
     if left.any():
         rows = f"{int(left.sum()):,} row{'s' * (int(left.sum()) != 1)}"
         warnings.append(f"{rows} outside the support of a column, where the density is zero: left out")
-        judged = dataclasses.replace(judged, held_out=cells.take(np.flatnonzero(~left)))
+        judged = judged.take(np.flatnonzero(~left))
     distances = Distances(model.schema.context)
     distances.see(judged.held_out.context)
     return judged, [*warnings, *distances.warnings()]
+
+
+def _teacher(path: Path, student_path: Path, student: TableModel, console: Console) -> TableModel:
+    teacher = load_table_model(path)
+    check_same_columns(student, teacher, (student_path, path))
+    taught_by = student.facts.get("teacher", {}).get("fingerprint")
+    if taught_by is not None and taught_by != fingerprint(path):
+        console.note(f"Warning: {path} is not the file that {student_path} was distilled from.")
+    return teacher
 
 
 def _previous(path: Path, model: TableModel) -> TableModel:

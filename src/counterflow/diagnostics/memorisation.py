@@ -25,9 +25,10 @@ class Memorisation:
         p_value: The chance of a larger value of a right model (Mann-Whitney, one-sided).
         quantile: Shares q of the held-out rows, (K,).
         distance: The distance within which that share of them has a training row, (K,), in standard deviations.
-        share_nearer: The share of samples nearer than that, (K,): q of a right model, at most. More at small q: some
-            samples are near-copies.
-        share_error: The standard deviation of it under a right model, (K,).
+        share_nearer: The share of samples nearer than that, (K,): q of a right model. More at small q: some samples are
+            near-copies. Of samples at just that distance counts as large a part as makes up q of the held-out rows.
+        share_error: The standard deviation of it under a right model, (K,). 0 where all held-out rows are at one
+            distance, which then says nothing.
         copies: Samples that equal a training row in every cell.
         held_out_copies: Held-out rows that do; expected where cells are whole numbers.
         samples: Their number, S.
@@ -69,7 +70,14 @@ def memorisation(
     .. math:: d(x) = \min_i \sqrt{\sum_j (x_j - t_{ij})^2 / \sigma_j^2}
 
     with t the training rows and sigma their standard deviations. Given the training rows, d of held-out rows and d of
-    samples are independent draws of the same law if the model is right; no tuning, no reference value.
+    samples are independent draws of the same law if the model is right; no tuning, no reference value. Whole numbers
+    leave many rows at one distance, often at 0: in `nearer` such a pair counts half, and in `share_nearer`, with t the
+    quantile of the held-out distances h,
+
+    .. math:: \frac1S \sum_i g(d_i), \qquad g(d) = 1(d < t) + \gamma 1(d = t), \qquad
+              \gamma = \frac{q - P(h < t)}{P(h = t)}
+
+    which is what a test that breaks ties by lot finds on average: q of a right model.
 
     Args:
         samples: Of the model, (S, D).
@@ -84,8 +92,9 @@ def memorisation(
         ValueError: not the same columns, cells that are not finite, a column that does not vary in training, weights
             that are negative or not one per row, quantiles outside (0, 1).
 
-    Error: DeLong's error of `nearer`; the p-value takes it for normal. In many dimensions distances concentrate, and a
-        copy of a few columns only goes unseen.
+    Error: DeLong's error of `nearer`, that of the delta method of `share_nearer`, (P(h < t) + gamma^2 P(h = t) - q^2)
+        (1/S + 1/N); the p-value takes it for normal. In many dimensions distances concentrate, and a copy of a few
+        columns only goes unseen; so do copies of rows that held-out rows repeat, too.
     Cost: one search of neighbours: a tree in few dimensions, S M D operations for M training rows in many; in bounded
         memory.
     Source: the comparison with held-out rows: Meehan et al. (2020), arXiv:2004.05675.
@@ -105,6 +114,7 @@ def memorisation(
         check_not_negative(values, name, "a share of distances has no meaning then")
     near, reference = _nearest(t, s, h)
     distance = _quantiles(reference, w, q)
+    share, variance = _shares(near, reference, (v, w), distance, q)
     rank = placement(near, reference, v, w)
     return Memorisation(
         nearer=rank.value,
@@ -112,8 +122,8 @@ def memorisation(
         p_value=rank.p_value,
         quantile=q,
         distance=distance,
-        share_nearer=v @ (near[:, None] < distance),
-        share_error=np.sqrt(q * (1 - q) * (1 / number(v) + 1 / number(w))),
+        share_nearer=share,
+        share_error=np.sqrt(variance * (1 / number(v) + 1 / number(w))),
         copies=_copies(s, t),
         held_out_copies=_copies(h, t),
         samples=len(s),
@@ -133,9 +143,23 @@ def _nearest(training: Columns, *tables: Columns) -> list[Numbers]:
     search = NearestNeighbors(n_neighbors=1).fit((training - loc) / unit)
     distances = []
     for table in tables:
-        found = [search.kneighbors((table[i : i + CHUNK] - loc) / unit)[0] for i in range(0, len(table), CHUNK)]
-        distances.append(np.concatenate(found)[:, 0])
+        chunks = [table[i : i + CHUNK] for i in range(0, len(table), CHUNK)]
+        nearest = [search.kneighbors((chunk - loc) / unit, return_distance=False)[:, 0] for chunk in chunks]
+        # From the cells themselves: equal differences of whole numbers give equal distances, and copies give 0.
+        apart = (table - training[np.concatenate(nearest)]) / unit
+        distances.append(np.sqrt(np.square(apart).sum(1)))
     return distances
+
+
+def _shares(
+    near: Numbers, reference: Numbers, weights: tuple[Numbers, Numbers], t: Numbers, q: Numbers
+) -> tuple[Numbers, Numbers]:
+    """The means of g over the samples for each t, and the variance of one g under a right model."""
+    (below, at), (held_below, held_at) = (
+        (w @ (d[:, None] < t), w @ (d[:, None] == t)) for d, w in zip((near, reference), weights, strict=True)
+    )
+    part = ((q - held_below) / held_at).clip(0, 1)
+    return below + part * at, (held_below + part**2 * held_at - q**2).clip(0)
 
 
 def _quantiles(d: Numbers, w: Numbers, q: Float[np.ndarray, " K"]) -> Float[np.ndarray, " K"]:

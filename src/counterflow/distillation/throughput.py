@@ -82,7 +82,7 @@ def throughput(
     given = () if c is None else (c,)
     draw = getattr(teacher, "sample", None)
     exact = None if draw is None else _seconds(lambda: draw(shape, *given, **_stream(teacher, generator)))
-    naive = _naive_seconds(teacher, rows, c) if isinstance(teacher, Model) else None
+    naive = _naive_seconds(teacher, rows, c, generator) if isinstance(teacher, Model) else None
     return Throughput(
         batch=rows,
         student=rows / _seconds(lambda: student.sample(shape, *given, generator=generator)),
@@ -108,7 +108,7 @@ def _seconds(call: Callable[[], object]) -> float:
     return best
 
 
-def _naive_seconds(teacher: Model, rows: int, context: Tensor | None) -> float | None:
+def _naive_seconds(teacher: Model, rows: int, context: Tensor | None, generator: Generator | None) -> float | None:
     """Of all coordinates of all layers, from the first few of each."""
     try:
         base, stages = stages_of(teacher)
@@ -119,13 +119,15 @@ def _naive_seconds(teacher: Model, rows: int, context: Tensor | None) -> float |
         return None
     encoded = teacher.encode(context)
     like = next(teacher.parameters())
-    z = base.to(like).sample((rows,))
+    z = base.to(like).sample((rows,), generator=generator)
     coordinates = min(TIMED, teacher.features)
-    loops = (_loop(stage, z, encoded if stage.context_features else None, coordinates) for stage in stepping)
+    loops = (_loop(stage, z, encoded if stage.context_features else None, coordinates, generator) for stage in stepping)
     return sum(map(_seconds, loops)) * teacher.features / coordinates
 
 
-def _loop(stage: Stage, z: Tensor, context: Tensor | None, coordinates: int) -> Callable[[], None]:
+def _loop(
+    stage: Stage, z: Tensor, context: Tensor | None, coordinates: int, generator: Generator | None = None
+) -> Callable[[], None]:
     network = stepped_network(stage)
 
     def loop() -> None:
@@ -133,7 +135,7 @@ def _loop(stage: Stage, z: Tensor, context: Tensor | None, coordinates: int) -> 
         for i in network.order[:coordinates]:
             params = stepper.params()
             if isinstance(stage, AutoregressiveModel):
-                stepper.push(stage.family.sample(params))
+                stepper.push(stage.family.sample(params, generator=generator))
             else:
                 stepper.push(generating_map(stage).forward(z[..., i], params)[0])
 

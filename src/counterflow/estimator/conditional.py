@@ -32,11 +32,13 @@ class ConditionalFlowDensity(RegressorMixin, BaseEstimator):  # type: ignore[mis
 
     Args:
         model: As in `FlowDensity`; the function is called with the number of columns of y, and that of X.
-        epochs, steps: Passes over the rows at most, or optimiser steps; None: 200 epochs, at most 20,000 steps.
-        batch_size: Rows per step.
+        epochs, steps: Passes over the rows at most, or optimiser steps; None: 200 times what
+            `patience` counts, at most 20,000 steps.
+        batch_size: Rows per step; None: a 25th of the training rows, at least 64 and at most 256.
         learning_rate: Of AdamW.
         validation: Share of the rows that decides when to stop; 0: run to the last step.
-        patience: Stop after this many epochs without a better one.
+        patience: Stop after this many validations without a better one: one after each epoch, or every 25 steps where
+            an epoch has fewer.
         detect: Tell the supports and whole numbers of y from the rows. Off, y is any number unless declared.
         support: {column of y: (low, high)} by name or position; None for an end that there is not.
         integer: Columns of y that hold whole numbers.
@@ -55,7 +57,7 @@ class ConditionalFlowDensity(RegressorMixin, BaseEstimator):  # type: ignore[mis
         *,
         epochs: int | None = None,
         steps: int | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         learning_rate: float = 3e-3,
         validation: float = 0.1,
         patience: int = 20,

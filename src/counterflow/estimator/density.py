@@ -28,11 +28,13 @@ class FlowDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         model: None for the recommended preset, the name of a preset (`maf`, `nsf`, ...), or a function
             (features, context_features) -> Model, e.g. `functools.partial(counterflow.models.maf, layers=3)`.
-        epochs, steps: Passes over the rows at most, or optimiser steps; None: 200 epochs, at most 20,000 steps.
-        batch_size: Rows per step.
+        epochs, steps: Passes over the rows at most, or optimiser steps; None: 200 times what
+            `patience` counts, at most 20,000 steps.
+        batch_size: Rows per step; None: a 25th of the training rows, at least 64 and at most 256.
         learning_rate: Of AdamW.
         validation: Share of the rows that decides when to stop; 0: run to the last step.
-        patience: Stop after this many epochs without a better one.
+        patience: Stop after this many validations without a better one: one after each epoch, or every 25 steps where
+            an epoch has fewer.
         detect: Tell supports and whole numbers from the rows. Off, every column is any number unless declared.
         support: {column: (low, high)} by name or position; None for an end that there is not.
         integer: Columns of whole numbers, by name or position.
@@ -52,7 +54,7 @@ class FlowDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         *,
         epochs: int | None = None,
         steps: int | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         learning_rate: float = 3e-3,
         validation: float = 0.1,
         patience: int = 20,

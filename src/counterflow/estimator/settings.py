@@ -14,7 +14,7 @@ from ..model import Model
 from ..tables.detection import Declared
 from ..tables.schema import Kind, Schema
 from ..tabular import Cells, Fitted, Preset, Recipe, finish, prepare
-from ..tabular.presets import MakeModel
+from ..tabular.making import MakeModel
 
 Support = Mapping[Any, tuple[float | None, float | None]]
 LARGEST_SEED = 2**32 - 1  # of NumPy's RandomState
@@ -34,7 +34,7 @@ def recipe_of(estimator: Any, seed: int) -> tuple[Recipe, MakeModel | None]:
         test=0.0,
         epochs=None if estimator.epochs is None else whole_number("epochs", estimator.epochs),
         steps=None if estimator.steps is None else whole_number("steps", estimator.steps),
-        batch_size=whole_number("batch_size", estimator.batch_size),
+        batch_size=None if estimator.batch_size is None else whole_number("batch_size", estimator.batch_size),
         learning_rate=_number("learning_rate", estimator.learning_rate),
         patience=whole_number("patience", estimator.patience),
         seed=seed,

@@ -1,5 +1,6 @@
 """What a model is and how well it does, for people: words, pictures, one page."""
 
+from .certified import Certified, Corrected
 from .document import Figure, Finding, NumberTable, Section, Status
 from .pictures import image_grid, save_images_beside
 from .rendering import render, sections_of
@@ -40,6 +41,8 @@ __all__ = [
     "Coverage",
     "TwoSample",
     "Memorisation",
+    "Certified",
+    "Corrected",
     "Training",
     "Curve",
     "Timings",

@@ -14,6 +14,7 @@ from ..tabular import TableModel
 from . import results
 from .document import Figure
 from .measuring import column_facts
+from .student_words import is_student
 from .words import costs_in_words, folded, layers_in_words
 
 TIMED_ROWS = (1, 1000)
@@ -60,7 +61,7 @@ def assembled(
     given = f" given {', '.join(model.schema.context_names)}" if model.schema.context else ""
     title = f"A density of {about.file}"
     columns = len(model.schema.columns)
-    subtitle = f"{columns} column{'s' * (columns != 1)}{given}; {model.facts.get('recipe', {}).get('model', 'a')} flow"
+    subtitle = f"{columns} column{'s' * (columns != 1)}{given}; {_kind(model)} flow"
     return results.Report(
         title=title,
         subtitle=subtitle,
@@ -74,6 +75,10 @@ def assembled(
         data=_data(model, about),
         **measured,
     )
+
+
+def _kind(model: TableModel) -> str:
+    return "a distilled" if is_student(model.facts) else str(model.facts.get("recipe", {}).get("model", "a"))
 
 
 def timings(model: TableModel) -> results.Timings:
@@ -157,5 +162,6 @@ def _data(model: TableModel, about: About) -> results.DataFacts:
 
 
 def _commands(model: TableModel, about: About) -> str:
-    made = model.facts.get("command")
-    return about.command if made is None or made == about.command else f"{made}\n{about.command}"
+    taught = model.facts.get("teacher", {}).get("made", {}).get("command")
+    made = [taught, model.facts.get("command"), about.command]
+    return "\n".join(dict.fromkeys(command for command in made if command is not None))

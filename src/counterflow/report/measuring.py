@@ -17,6 +17,9 @@ from ..tabular import Cells, TableModel
 from ..tabular.judging import GaussianGiven
 from ..tabular.parts import as_rows
 from . import results
+from .certified import Certified
+from .certifying import certified_student
+from .memorised import memorised
 
 CALIBRATION_DRAWS = 100  # for each row, of a conditional model
 UNCONDITIONAL_DRAWS = 5000
@@ -35,11 +38,18 @@ class Judged:
         held_out: Rows that it has not learnt from, in the columns of its schema.
         training: Rows that it has learnt from; None: not known.
         rows_are: What the held-out rows are, in words.
+        noisy: The held-out rows with noise on whole numbers, as `fit` scored them; None: noise is drawn here.
     """
 
     held_out: Cells
     training: Cells | None
     rows_are: str
+    noisy: Block | None = None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Judged":
+        """Some of the held-out rows."""
+        noisy = None if self.noisy is None else self.noisy[rows]
+        return dataclasses.replace(self, held_out=self.held_out.take(rows), noisy=noisy)
 
 
 class Measurement:
@@ -49,16 +59,25 @@ class Measurement:
         model: The fitted model.
         judged: Its rows.
         previous: Another model of the same columns, and its name.
+        teacher: The one that the model is a student of, and its name.
         seed: Of everything random.
     """
 
     def __init__(
-        self, model: TableModel, judged: Judged, previous: tuple[TableModel, str] | None = None, *, seed: int = 0
+        self,
+        model: TableModel,
+        judged: Judged,
+        previous: tuple[TableModel, str] | None = None,
+        teacher: tuple[TableModel, str] | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self._model, self._judged, self._previous, self._seed = model, judged, previous, seed
+        self._teacher = teacher
         self._missing: list[str] = []
         cells = judged.held_out
-        self._noisy = dequantised(model.schema.columns, cells.values, np.random.default_rng([seed, 3]))
+        drawn = np.random.default_rng([seed, 3])
+        self._noisy = dequantised(model.schema.columns, cells.values, drawn) if judged.noisy is None else judged.noisy
         self._x = model.tensor(self._noisy)
         self._context = None if cells.context is None else model.tensor(cells.context)
         count = 1 if cells.context is not None else max(len(cells.values), 1000)
@@ -67,6 +86,8 @@ class Measurement:
     def parts(self) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Every part by the name of its field, to be measured one after the other."""
         yield "likelihood", lambda: self._try("The held-out log-likelihood", self._likelihood)
+        if self._teacher is not None:
+            yield "certificate", lambda: self._try("The certificate", self._certificate)
         yield "clouds", lambda: self._clouds()
         yield "calibration", lambda: self._calibration()
         yield "two_sample", lambda: self._try("The two-sample test", self._two_sample)
@@ -105,6 +126,10 @@ class Measurement:
             note=_whole_note(self._model),
             **previous,
         )
+
+    def _certificate(self) -> Certified:
+        assert self._teacher is not None
+        return certified_student(self._model, *self._teacher, self._judged.held_out.context, seed=self._seed)
 
     def _scores(self, model: TableModel) -> Tensor:
         x, context = model.tensor(self._noisy), self._judged.held_out.context
@@ -212,12 +237,7 @@ class Measurement:
         found = diagnostics.memorisation(
             self._samples, seen, cells.values, weight=cells.weight, sample_weight=weights, quantiles=(0.05, 0.25, 0.5)
         )
-        return results.Memorisation(
-            found.sample_distance,
-            found.held_out_distance,
-            Estimate(float(found.share_nearer[0]), float(found.share_error[0]), found.samples),
-            expected=0.05,
-        )
+        return memorised(found, weight=cells.weight, sample_weight=weights)
 
     def _try(self, what: str, measure: Callable[[], R]) -> R | None:
         """A part, or None with the reason among `missing`."""

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from . import background, sections
+from .certificate_section import certificate
 from .clouds import Pairs
 from .document import Section, cleaned
 from .results import Report
@@ -42,6 +43,8 @@ def sections_of(report: Report) -> list[Section]:
     made: list[Section] = []
     if report.likelihood is not None:
         made.append(sections.likelihood(report.likelihood))
+    if report.certificate is not None:
+        made.append(certificate(report.certificate))
     if report.images:
         made.append(sections.images(report.images))
     if report.clouds is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..diagnostics import Estimate
+from .certified import Certified
 from .document import Figure
 
 Rows = npt.NDArray[np.floating]
@@ -262,6 +263,7 @@ class Report:
         warnings: What was said when the model was made.
         missing: Sentences about what could not be measured, and why.
         images: Rows of data and of samples as pictures.
+        certificate: Of a student beside its teacher.
     """
 
     title: str
@@ -271,6 +273,7 @@ class Report:
     missing: Sequence[str] = ()
     likelihood: HeldOutLikelihood | None = None
     images: Sequence[Figure] = ()
+    certificate: Certified | None = None
     clouds: Clouds | None = None
     calibration: Calibration | None = None
     two_sample: TwoSample | None = None

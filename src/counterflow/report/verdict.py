@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..diagnostics import Estimate
+from .certificate_verdict import student_findings
 from .document import Finding, Status
 from .numbers import chance, counted, fixed, listed, percent, with_error
 from .results import (
@@ -36,6 +37,8 @@ def findings(report: Report) -> list[Finding]:
     found = [_likelihood(report.likelihood)]
     if report.likelihood is not None and report.likelihood.previous_gain is not None:
         found.append(_previous(report.likelihood, report.likelihood.previous_gain))
+    if report.certificate is not None:
+        found += student_findings(report.certificate)
     if report.clouds is not None and report.clouds.distances is not None:
         found.append(_marginals(report.clouds, report.clouds.distances))
     if report.calibration is not None and (gaps := _gaps(report.calibration)):
@@ -216,7 +219,7 @@ def _memorisation(result: Memorisation) -> Finding:
         status, sentence = Status.OPEN, "Too few samples to say whether training rows are copied."
     elif not share - result.expected > ERRORS * error:
         status, sentence = Status.GOOD, "No sign that training rows are copied."
-    elif share <= 2 * result.expected:
+    elif share <= 2 * result.expected and 1 - share >= 0.5 * (1 - result.expected):
         status, sentence = Status.SMALL, "Samples lie a little nearer to training rows than new data do."
     else:
         status, sentence = Status.ATTENTION, "Samples lie too near to training rows: some may be copies."

@@ -14,8 +14,8 @@ from ..tables.schema import Schema
 from ..training import History
 from .fitting import Watch, build, train
 from .judging import HeldOut, held_out
+from .making import MakeModel
 from .parts import Cells, Parts, parted
-from .presets import MakeModel
 from .recipe import Recipe
 from .table_model import TableModel
 
@@ -68,7 +68,8 @@ def finish(prepared: Prepared, watch: Watch = Watch(), *, more: dict[str, Any] |
         TrainingDiverged: a loss that is not finite.
     """
     history = train(prepared.flow, prepared.schema, prepared.parts, prepared.recipe, watch)
-    score = held_out(prepared.flow, prepared.parts, prepared.schema.columns, prepared.recipe.seed)
+    columns, seed = prepared.schema.columns, prepared.recipe.seed
+    score = held_out(prepared.flow, prepared.parts, columns, seed, watch.watched)
     made = {**(more or {}), **_facts(prepared, history, score)}
     made["data"] = {**(more or {}).get("data", {}), **made["data"]}
     return Fitted(TableModel(prepared.flow, prepared.schema, made), prepared.parts, history, score)

@@ -16,14 +16,17 @@ from ..tables.schema import Schema
 from ..training import ExponentialAverage, History, Rows, fit, negative_log_likelihood
 from ..training.streams import stream_seed
 from .context_units import context_units
+from .judging import Watched, unwatched
+from .making import MakeModel, make_model
 from .parts import Parts, noised
-from .presets import MakeModel, make_model
 from .recipe import Recipe
 from .units import column_units
 
 AVERAGE = ExponentialAverage(0.99)  # of the weights, as in the benchmark that chose the recommended model
-MOST_EPOCHS = 200  # unless told otherwise, as many epochs as this
-MOST_STEPS = 20_000  # or as make this many steps, whichever is less
+FEWEST_STEPS = 25  # between two validations: an epoch, or several of a small table
+SMALLEST_BATCH, LARGEST_BATCH = 64, 256  # unless told otherwise; between the two an epoch has FEWEST_STEPS steps
+MOST_VALIDATIONS = 200  # unless told otherwise, as many steps as lead to this many validations
+MOST_STEPS = 20_000  # or this many, whichever is less
 CHECKPOINT_STEPS = 200  # what a crash may cost; Ctrl-C costs nothing, it writes a checkpoint of its own
 
 
@@ -36,12 +39,14 @@ class Watch:
         resume: Go on from there.
         log: The curve, .csv.
         progress: A bar.
+        watched: Shows how far the scoring of held-out rows is.
     """
 
     checkpoint: Path | None = None
     resume: bool = False
     log: Path | None = None
     progress: bool = False
+    watched: Watched = unwatched
 
 
 def build(recipe: Recipe, schema: Schema, parts: Parts, make: MakeModel | None = None) -> Flow:
@@ -87,8 +92,14 @@ def in_units(model: Model, units: Bijection, encoder: ContextUnits | None = None
 
 
 def fitting_batch(recipe: Recipe, training: Rows) -> int:
-    """The batch size, at most the number of training rows."""
-    return min(recipe.batch_size, training.count)
+    """The batch size, at most the number of training rows; the recipe's, or one with which a small table is learnt.
+
+    With large batches a table of some hundred rows would be left after a few hundred steps, before anything is learnt.
+    """
+    batch_size = recipe.batch_size
+    if batch_size is None:
+        batch_size = min(max(training.count // FEWEST_STEPS, SMALLEST_BATCH), LARGEST_BATCH)
+    return min(batch_size, training.count)
 
 
 def train(flow: Flow, schema: Schema, parts: Parts, recipe: Recipe, watch: Watch = Watch()) -> History:
@@ -102,7 +113,10 @@ def train(flow: Flow, schema: Schema, parts: Parts, recipe: Recipe, watch: Watch
     """
     batch_size = fitting_batch(recipe, parts.training)
     per_epoch = parts.training.count // batch_size
-    steps = recipe.steps or (recipe.epochs * per_epoch if recipe.epochs else min(MOST_EPOCHS * per_epoch, MOST_STEPS))
+    between = max(per_epoch, FEWEST_STEPS)
+    steps = recipe.steps or (
+        recipe.epochs * per_epoch if recipe.epochs else min(MOST_VALIDATIONS * between, MOST_STEPS)
+    )
     held_out = parts.validation.count > 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(recipe.seed, "noise"))
@@ -117,7 +131,7 @@ def train(flow: Flow, schema: Schema, parts: Parts, recipe: Recipe, watch: Watch
             patience=recipe.patience if held_out else None,
             average=AVERAGE,
             seed=recipe.seed,
-            validate_every=max(1, min(per_epoch, steps)),
+            validate_every=min(between, steps),
             checkpoint=watch.checkpoint,
             checkpoint_every=CHECKPOINT_STEPS,
             resume=watch.resume,

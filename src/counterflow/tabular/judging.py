@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,6 +13,15 @@ from ..model import Model
 from ..tables.schema import Column
 from ..training import Rows
 from .parts import Parts, noised, single
+
+# Hands on what is computed piece by piece, each with its number of rows, under a title and out of so many; on its way
+# it may show how far we are.
+Watched = Callable[[Iterable[tuple[int, Any]], str, int | None], Iterator[Any]]
+
+
+def unwatched(pieces: Iterable[tuple[int, Any]], what: str, total: int | None) -> Iterator[Any]:
+    """Pass pieces on; nobody looks."""
+    return (piece for _, piece in pieces)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +72,9 @@ class GaussianGiven:
         return self._joint.log_prob(torch.cat([rows.x, c], -1)) - self._context.log_prob(c)
 
 
-def held_out(model: Model, parts: Parts, columns: tuple[Column, ...], seed: int) -> HeldOut | None:
+def held_out(
+    model: Model, parts: Parts, columns: tuple[Column, ...], seed: int, watched: Watched = unwatched
+) -> HeldOut | None:
     """How well the model does on the test rows (or, without any, on the validation rows); None without either.
 
     The Gaussian is fitted to everything else, validation rows included, since it has no other use for them.
@@ -72,19 +84,21 @@ def held_out(model: Model, parts: Parts, columns: tuple[Column, ...], seed: int)
         parts: The rows; those to train on still without noise on whole numbers.
         columns: Say which are whole.
         seed: Of that noise, which the Gaussian gets as the model does.
+        watched: Shows how far we are.
     """
     model.eval()
+    if not parts.test.count + parts.validation.count:
+        return None
     training = dataclasses.replace(parts.training, x=single(noised(columns, parts.training, seed)))
     if parts.test.count:
         rows, seen, rows_are = parts.test, [training, parts.validation], "test rows"
-    elif parts.validation.count:
+    else:
         rows, seen = parts.validation, [training]
         rows_are = "validation rows, which also chose when to stop"
-    else:
-        return None
-    ours = scores(model, rows)
+    ours = scores(model, rows, watched)
     try:
-        theirs = GaussianGiven(_stacked(seen)).log_prob(rows)
+        comparison = ((part.count, GaussianGiven(_stacked(seen)).log_prob(part)) for part in (rows,))
+        (theirs,) = watched(comparison, "fitting a Gaussian to compare with", None)
     except ValueError:
         return HeldOut(rows_are, estimate(ours, rows.weight), None, None)
     gain = estimate(ours - theirs, rows.weight)
@@ -92,12 +106,12 @@ def held_out(model: Model, parts: Parts, columns: tuple[Column, ...], seed: int)
 
 
 @torch.no_grad()
-def scores(model: Model, rows: Rows) -> Tensor:
+def scores(model: Model, rows: Rows, watched: Watched = unwatched) -> Tensor:
     """log p(x | c) of every row, in double precision and bounded memory."""
     size = chunk_rows(model.features)
     parts = [rows.part(start, start + size) for start in range(0, rows.count, size)]
-    found = [model.log_prob(p.x) if p.context is None else model.log_prob(p.x, p.context) for p in parts]
-    return torch.cat(found).double()
+    found = ((p.count, model.log_prob(p.x) if p.context is None else model.log_prob(p.x, p.context)) for p in parts)
+    return torch.cat(list(watched(found, "scoring the held-out rows", rows.count))).double()
 
 
 def _stacked(parts: list[Rows]) -> Rows:

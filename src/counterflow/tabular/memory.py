@@ -5,7 +5,8 @@ import os
 import numpy as np
 import torch
 
-from .presets import Preset, make_model
+from .making import make_model
+from .presets import Preset
 
 COPIES = 5  # weights, their gradients, two moments of the optimiser, the average
 _SIZES = (8, 16, 24)  # numbers of parameters are quadratic in the columns

@@ -84,13 +84,19 @@ def parted(cells: Cells, schema: Schema, recipe: Recipe, label: str) -> Parts:
     order, validation, test = shuffled(len(cells.values), recipe)
     if validation != len(order):
         check_trainable(cells.values[order[:validation]], schema.names, f"{label}, the {validation} training rows")
-    noise = np.random.default_rng([recipe.seed, 1])
     parts = [cells.take(rows) for rows in np.split(order, [validation, test])]
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
         _check_weights(part, f"{label}: the weights of the {len(part.values):,} {name} rows")
     _check_context(parts[0], schema, label)
-    held_out = [dataclasses.replace(part, values=dequantised(schema.columns, part.values, noise)) for part in parts[1:]]
+    held_out = noised_held_out(schema.columns, parts[1], parts[2], recipe.seed)
     return Parts(as_rows(parts[0]), as_rows(held_out[0]), as_rows(held_out[1]), order)
+
+
+def noised_held_out(columns: tuple[Column, ...], validation: Cells, test: Cells, seed: int) -> tuple[Cells, Cells]:
+    """Both with the noise on whole numbers that they have whenever a model of that seed is judged by them."""
+    noise = np.random.default_rng([seed, 1])
+    first, last = (dequantised(columns, part.values, noise) for part in (validation, test))
+    return dataclasses.replace(validation, values=first), dataclasses.replace(test, values=last)
 
 
 def _check_weights(part: Cells, words: str) -> None:

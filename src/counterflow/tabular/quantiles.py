@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..diagnostics import base_space_cdf, chunk_rows
+from ..diagnostics.quantile_functions import base_space_quantile
 from ..tables.encoding import as_table
-from ..tables.schema import Column
+from ..tables.schema import LARGEST_WHOLE, Column
 from ..tables.source import Block
 from .table_model import TableModel
 
@@ -24,8 +25,9 @@ Quantiles = npt.NDArray[np.float64]  # (rows, levels, columns)
 def quantiles(model: TableModel, context: Block, levels: Sequence[float], *, draws: int, seed: int) -> Quantiles:
     r"""y with P(Y_i <= y | c) = level, for each row of context, level and column: (N, levels, D).
 
-    For one column by bisection of the model's distribution function, which is exact; for several, whose marginals have
-    no closed form, the sample quantiles of draws. Whole numbers are the smallest with P(Y_i <= y | c) >= level.
+    For one column exact: the quantile of the base, pushed through the flow, or where that of the base is not known by
+    bisection of the model's distribution function. For several, whose marginals have no closed form, the sample
+    quantiles of draws. Whole numbers are the smallest with P(Y_i <= y | c) >= level.
 
     Args:
         model: Of y given a context.
@@ -37,16 +39,16 @@ def quantiles(model: TableModel, context: Block, levels: Sequence[float], *, dra
     Raises:
         ValueError: no levels, one outside (0, 1), no draws, or a distribution that is nowhere to be found.
 
-    Error: one column, 2**-60 of the training range (beyond it, of the distance), and the model's rounding; several,
-        that of the sample quantile, about sqrt(level (1 - level) / draws) / p(y).
-    Cost: one column, 60 passes for each level; several, the draws.
+    Error: one column, the model's rounding (bisected, 2**-60 of the training range, beyond it of the distance);
+        several, that of the sample quantile, about sqrt(level (1 - level) / draws) / p(y).
+    Cost: one column, one forward of the flow for each level (bisected, 60 inverses); several, the draws.
     """
     if not levels or not all(0 < level < 1 for level in levels):
         raise ValueError(f"expected levels between 0 and 1, got {list(levels)}")
     if draws < 1:
         raise ValueError(f"expected at least 1 draw, got {draws}")
     if model.model.features == 1:
-        return _bisected(model, context, levels)
+        return _of_one_column(model, context, levels)
     return _drawn(model, context, levels, draws, seed)
 
 
@@ -60,7 +62,7 @@ def _drawn(model: TableModel, context: Block, levels: Sequence[float], draws: in
 
 
 @torch.no_grad()
-def _bisected(model: TableModel, context: Block, levels: Sequence[float]) -> Quantiles:
+def _of_one_column(model: TableModel, context: Block, levels: Sequence[float]) -> Quantiles:
     wanted = torch.tensor(levels, dtype=torch.float64)
     found = [np.empty((0, len(levels)))]
     some = max(1, chunk_rows(1) // len(levels))
@@ -75,6 +77,19 @@ def _bisected(model: TableModel, context: Block, levels: Sequence[float]) -> Qua
 
 
 def _quantile(model: TableModel, context: Tensor, level: Tensor) -> Tensor:
+    """In one pass if the base lets us, else bisected."""
+    column = model.schema.columns[0]
+    try:
+        y = base_space_quantile(model.model, level[:, None], context)[:, 0]
+    except TypeError:
+        return _bisected(model, context, level)
+    largest = np.finfo(column.dtype).max if np.dtype(column.dtype).kind == "f" else LARGEST_WHOLE
+    if not bool((y.abs() <= float(largest)).all()):
+        raise _nowhere(column)
+    return y
+
+
+def _bisected(model: TableModel, context: Tensor, level: Tensor) -> Tensor:
     def cdf(y: Tensor) -> Tensor:
         return base_space_cdf(model.model, y[:, None].to(context.dtype), context, None)[:, 0]
 
@@ -111,4 +126,8 @@ def _bracket(cdf: Callable[[Tensor], Tensor], level: Tensor, column: Column) -> 
             torch.where(short, (low - reach).clamp_min(ends[0]), torch.where(far, high, low)),
             torch.where(far, (high + reach).clamp_max(ends[1]), torch.where(short, low, high)),
         )
-    raise ValueError(f"the model has no quantiles of {column.name!r} for some of the contexts: they are too far out")
+    raise _nowhere(column)
+
+
+def _nowhere(column: Column) -> ValueError:
+    return ValueError(f"the model has no quantiles of {column.name!r} for some of the contexts: they are too far out")

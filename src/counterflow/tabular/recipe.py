@@ -14,10 +14,12 @@ class Recipe:
         model: Which model.
         validation: Share of the rows that decides when to stop.
         test: Share of the rows kept for the final score only.
-        epochs, steps: Passes over the data at most, or optimiser steps at most; by default 200 and at most 20,000.
-        batch_size: Rows per step.
+        epochs, steps: Passes over the data at most, or optimiser steps at most; by default 200 times what `patience`
+            counts, and at most 20,000 steps.
+        batch_size: Rows per step; by default a 25th of the training rows, at least 64 and at most 256.
         learning_rate: Of AdamW.
-        patience: Stop after this many validations without a better one.
+        patience: Stop after this many validations without a better one; there is one after each epoch, or every 25
+            steps where an epoch has fewer.
         seed: Of the split, the starting weights, the noise and the order of the rows.
 
     Raises:
@@ -29,7 +31,7 @@ class Recipe:
     test: float = 0.1
     epochs: int | None = None
     steps: int | None = None
-    batch_size: int = 256
+    batch_size: int | None = None
     learning_rate: float = 3e-3
     patience: int = 20
     seed: int = 0

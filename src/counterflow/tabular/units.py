@@ -50,7 +50,8 @@ def _outermost(column: Column, x: npt.NDArray[np.float64]) -> tuple[float, float
         return float(x.mean()), float(x.std()), Line()
     if math.isfinite(low) and math.isfinite(high):
         margin = max(MARGIN * (high - low), ROUNDING * max(abs(low), abs(high)))
-        return 0.0, 1.0, Interval(low, high, margin / (high - low))
+        share = margin / (high - low)
+        return 0.0, 1.0, Interval(low, high, share, least=LEAST * share)
     end, sign = (low, 1.0) if math.isfinite(low) else (high, -1.0)
     distance = sign * (x - end)
     # The median, not the standard deviation: of a column that spans decades most rows are far below the latter.

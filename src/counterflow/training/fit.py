@@ -23,7 +23,7 @@ from .loop import Run
 from .objective import Loss, negative_log_likelihood
 from .optimiser import adamw
 from .plan import Files, Plan, Training
-from .progress import LOGGER
+from .progress import LOGGER, held_out_in_words
 from .rows import Rows, checked_rows, effective_rows, held_out_split, with_mean_weight_one
 from .schedule import Schedule, WarmupCosine
 from .state import tensors_from_bytes, tensors_to_bytes
@@ -62,6 +62,7 @@ def fit(
     log: FilePath | None = None,
     tensorboard: FilePath | None = None,
     progress: bool | None = None,
+    in_words: Callable[[float], str] = held_out_in_words,
     accelerator: str | None = None,
     devices: int = 1,
 ) -> History:
@@ -106,6 +107,7 @@ def fit(
         log: CSV file, one line per record.
         tensorboard: Folder for TensorBoard.
         progress: Show a bar; None: on a terminal.
+        in_words: Says beside the bar what a held-out loss is.
         accelerator: Fabric's name of a kind of device; None: where the parameters are.
         devices: Number of processes with a device each. They are spawned, so the calling script needs the usual
             ``if __name__ == "__main__"``, unless torchrun made them. Ctrl-C then ends the run at its last checkpoint.
@@ -163,6 +165,7 @@ def fit(
         seed=seed,
         files=files,
         progress=progress,
+        in_words=in_words,
         notes=notes,
     )
     return _launched(module, plan, wanted)

@@ -69,7 +69,8 @@ class Run:
             TrainingDiverged: A loss or gradient was not finite.
         """
         modes = [(part, part.training) for part in self.module.modules()]
-        self.bar = ProgressBar(self.plan.steps, self.plan.progress if self.fabric.is_global_zero else False)
+        shown = self.plan.progress if self.fabric.is_global_zero else False
+        self.bar = ProgressBar(self.plan.steps, shown, self.plan.in_words)
         self.sinks = self._open_sinks()
         for note in self.plan.notes:
             self.bar.say(note)

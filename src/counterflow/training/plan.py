@@ -54,6 +54,7 @@ class Plan:
     seed: int
     files: Files
     progress: bool | None
+    in_words: Callable[[float], str]
     notes: tuple[str, ...]
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .history import Record
@@ -17,6 +18,11 @@ _QUIET_SECONDS = 1.0  # a run shorter than this shows no bar
 _REFRESH_SECONDS = 0.2
 
 
+def held_out_in_words(loss: float) -> str:
+    """`held-out 1.2345`: what the bar says of a held-out loss, unless told otherwise."""
+    return f"held-out {loss:.4f}"
+
+
 class ProgressBar:
     """A bar with loss, held-out loss and time left.
 
@@ -26,11 +32,12 @@ class ProgressBar:
     Args:
         steps: Of the whole run.
         visible: None shows it on a terminal only.
+        in_words: Says what a held-out loss is.
     """
 
-    def __init__(self, steps: int, visible: bool | None) -> None:
+    def __init__(self, steps: int, visible: bool | None, in_words: Callable[[float], str] = held_out_in_words) -> None:
         self.visible = sys.stderr.isatty() if visible is None else visible
-        self._steps = steps
+        self._steps, self._in_words = steps, in_words
         self._last = (0, float("nan"))
         self._bar: Progress | None = None
         self._started = self._drawn = time.perf_counter()
@@ -55,7 +62,7 @@ class ProgressBar:
     def validated(self, record: Record) -> None:
         """Show the newest held-out loss."""
         if record.validation is not None:
-            self._validation = f"held-out {record.validation:.4f}"
+            self._validation = self._in_words(record.validation)
 
     def close(self) -> None:
         """Leave the bar as it stands."""

@@ -25,6 +25,8 @@ class Interval(Univariate):
         low: Lower end.
         high: Upper end.
         margin: The logit is taken of margin + (1 - 2 margin) p, p the position in the interval.
+        least: The smallest share that the logit is taken of, or of 1 minus it: nearer data, and draws that rounding has
+            put on an end of the image, count as being so far from it. 0 refuses what is on an end.
 
     Source: the logit preprocessing of Dinh et al. (2017), arXiv:1605.08803, and Papamakarios et al. (2017).
     """
@@ -32,12 +34,15 @@ class Interval(Univariate):
     low: float = 0.0
     high: float = 1.0
     margin: float = 0.0
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"expected finite low < high, got {self.low} and {self.high}")
         if not 0 <= self.margin < 0.5:
             raise ValueError(f"expected a margin in [0, 0.5), got {self.margin}")
+        if not 0 <= self.least < 0.5:
+            raise ValueError(f"expected a least share in [0, 0.5), got {self.least}")
 
     @property
     def num_params(self) -> int:
@@ -53,14 +58,18 @@ class Interval(Univariate):
         """Onto the line.
 
         Raises:
-            ValueError: x outside the image of the line: the open interval, longer by the margin at both ends.
+            ValueError: x outside the image of the line: the open interval, longer by the margin at both ends; with
+                `least`, the closed one, its ends rounded as x is.
         """
-        low, high = self._image
-        _refuse(first_violation(x, (x > low) & (x < high)), "({}, {})", low, high)
+        low, high = (torch.tensor(end, dtype=x.dtype, device=x.device) for end in self._image)
+        inside = (x >= low) & (x <= high) if self.least else (x > low) & (x < high)
+        _refuse(first_violation(x, inside), "({}, {})", *self._image)
         p = (x - self.low) / self._stretch + self.margin
         # 1 - p in the data's own terms: near the upper end 1 - p would lose every digit of a small distance to it.
         q = (self.high - x) / self._stretch + self.margin
-        u = p.log() - q.log()
+        # Close to an end rounding may leave nothing of them, or less.
+        least = max(self.least, torch.finfo(x.dtype).tiny)
+        u = _at_least(p, least).log() - _at_least(q, least).log()
         return u, -self._log_slope(u)
 
     @property
@@ -109,7 +118,7 @@ class HalfLine(Univariate):
         sign = 1.0 if self.above else -1.0
         distance = F.softplus(sign * u)
         if self.least:
-            distance = distance + (distance.clamp(min=self.least) - distance).detach()
+            distance = _at_least(distance, self.least)
         x = self.bound + sign * distance
         ends = (self.bound, math.inf) if self.above else (-math.inf, self.bound)
         return _kept_inside(x, *ends), F.logsigmoid(sign * u)
@@ -125,7 +134,7 @@ class HalfLine(Univariate):
         inside = distance > -self.least
         _refuse(first_violation(x, inside), "({}, inf)" if self.above else "(-inf, {})", self.bound)
         if self.least:
-            distance = distance + (distance.clamp(min=self.least) - distance).detach()
+            distance = _at_least(distance, self.least)
         u = distance + torch.log(-torch.expm1(-distance))  # the stable log(exp(distance) - 1)
         return sign * u, -F.logsigmoid(u)
 
@@ -154,6 +163,11 @@ def _kept_inside(x: Tensor, low: float, high: float) -> Tensor:
     ends = [torch.tensor(end, dtype=x.dtype, device=x.device) for end in (low, high)]
     inside = x.clamp(torch.nextafter(ends[0], ends[1]), torch.nextafter(ends[1], ends[0]))
     return x + (inside - x).detach()
+
+
+def _at_least(v: Tensor, least: float) -> Tensor:
+    """The larger of the two; the gradient stays that of v."""
+    return v + (v.clamp(min=least) - v).detach()
 
 
 def _refuse(wrong: float | None, interval: str, *ends: float) -> None:
