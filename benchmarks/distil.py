@@ -46,20 +46,19 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     RUNS.mkdir(parents=True, exist_ok=True)
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found["about"] = _about(options.seed)
     try:
         for section, name, measure in _cells(options):
-            cells = found.setdefault(section, {})
-            if options.resume and name in cells:
+            if options.resume and name in _read().get(section, {}):
                 continue
             print(f"{section}: {name}", file=sys.stderr, flush=True)
-            cells[name] = measure()
-            _write(found)
+            values = measure()
+            found = _read()  # again: another run may have added to it
+            found.setdefault(section, {})[name] = values
+            _write({**found, "about": _about(options.seed)})
     except KeyboardInterrupt:
         print(f"stopped; {RESULTS} keeps what was measured, --resume goes on", file=sys.stderr)
         return INTERRUPTED
-    _write(found)
+    _write({**_read(), "about": _about(options.seed)})
     print(RESULTS.with_suffix(".md").read_text())
     return 0
 
@@ -78,6 +77,11 @@ def _cells(options: argparse.Namespace) -> Iterator[Cell]:
 def _about(seed: int) -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in ("torch", "numba", "scikit-learn", "arviz-stats")}
     return {"machine": processor(), "versions": versions, "threads": 1, "seed": seed}
+
+
+def _read() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return found
 
 
 def _write(found: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ FOLDERS = (
     "diagnostics",
     "distillation",
     "exporting",
+    "interop",
     "testing",
 )
 

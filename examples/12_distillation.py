@@ -1,6 +1,6 @@
 """A convolutional teacher of a series, distilled into a student that samples in one pass; its certificate.
 
-    python examples/12_distillation.py
+python examples/12_distillation.py
 """
 
 import torch
@@ -21,23 +21,31 @@ def series(count: int) -> torch.Tensor:
     return torch.stack(x[2:], -1)
 
 
-torch.manual_seed(0)
-family = families.Logistic()
-teacher = cf.AutoregressiveModel(conditioners.CausalConv(LENGTH, family.num_params, 24), family)
-cf.fit(teacher, series(5000), validation=0.1, steps=250, batch_size=128, learning_rate=5e-3, progress=False)
+def main() -> None:
+    """Fit the teacher, teach the student layer by layer, polish it, and hold it against the teacher."""
+    torch.manual_seed(0)
+    family = families.Logistic()
+    teacher = cf.AutoregressiveModel(conditioners.CausalConv(LENGTH, family.num_params, 24), family)
+    cf.fit(teacher, series(5000), validation=0.1, steps=250, batch_size=128, learning_rate=5e-3, progress=False)
 
-student = distillation.student_of(teacher, network=distillation.Masked((96, 96)), layers=2)
-draws = teacher.sample(8000)
-start = distillation.MatchedLayers(draws, 128)
-distillation.distil(student, teacher, objective=start, steps=400, learning_rate=5e-3, held_out=512, progress=False)
-# The two share one order, so fresh draws of every step are at hand; draws of the teacher protect its tails.
-objective = distillation.Sum(((1.0, distillation.StepwiseKL(64, 8)), (0.5, distillation.ForwardKL(draws, 64))))
-distillation.distil(student, teacher, objective=objective, steps=150, learning_rate=1e-3, held_out=512, progress=False)
+    student = distillation.student_of(teacher, network=distillation.Masked((96, 96)), layers=2)
+    draws = teacher.sample(8000)
+    start = distillation.MatchedLayers(draws, 128)
+    distillation.distil(student, teacher, objective=start, steps=400, learning_rate=5e-3, held_out=512, progress=False)
+    # The two share one order, so fresh draws of every step are at hand; draws of the teacher protect its tails.
+    objective = distillation.Sum(((1.0, distillation.StepwiseKL(64, 8)), (0.5, distillation.ForwardKL(draws, 64))))
+    distillation.distil(
+        student, teacher, objective=objective, steps=150, learning_rate=1e-3, held_out=512, progress=False
+    )
 
-certificate = distillation.certify(student, teacher, 4000, teacher_draws=teacher.sample(2000))
-print(*certificate.sentences(), sep="\n")
-print(*distillation.throughput(student, teacher, rows=1).sentences(), sep="\n")
+    certificate = distillation.certify(student, teacher, 4000, teacher_draws=teacher.sample(2000))
+    print(*certificate.sentences(), sep="\n")
+    print(*distillation.throughput(student, teacher, rows=1).sentences(), sep="\n")
 
-corrected = distillation.metropolis(student, teacher, 1000, steps=10)
-print(f"Corrected: {corrected.acceptance:.0%} of the moves were taken, {corrected.stuck:.1%} of the chains never moved.")
-assert certificate.kl_per_dimension < 0.05
+    corrected = distillation.metropolis(student, teacher, 1000, steps=10)
+    print(f"Corrected: {corrected.acceptance:.0%} of the moves taken, {corrected.stuck:.1%} of the chains never moved.")
+    assert certificate.kl_per_dimension < 0.05
+
+
+if __name__ == "__main__":
+    main()

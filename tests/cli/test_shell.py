@@ -13,7 +13,7 @@ from cli.running import FAST, Runner
 from counterflow.cli import app as commands
 from counterflow.cli.app import app
 
-COMMANDS = ["fit", "score", "sample", "report", "distil", "certify", "export", "inspect", "bench", "demo"]
+COMMANDS = ["fit", "score", "sample", "report", "distil", "certify", "export", "convert", "inspect", "bench", "demo"]
 
 
 @pytest.fixture(autouse=True)

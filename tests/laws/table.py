@@ -35,6 +35,12 @@ def spline_knots(spline: Any, params: Tensor) -> Tensor:
     return edges(heights, spline.bound, spline.min_bin)
 
 
+def softclipped_knots(spline: Any, params: Tensor) -> Tensor:
+    """All knots of the inverse direction, (*B, K + 1)."""
+    heights = params[..., spline.bins : 2 * spline.bins]
+    return edges(heights / (1 - 2 * heights.abs() / math.log(spline.min_slope)), spline.bound, 0.0)
+
+
 def value(t: Any, traits: Traits = Traits()) -> Entry:
     return entry(lambda features, context_features: t, traits, context_features=(0,), seeds=(0, 1))
 
@@ -49,6 +55,7 @@ def soft(module: nn.Module, generator: torch.Generator) -> None:
 
 
 KNOTS = Traits(special_points=spline_knots)
+SOFTCLIPPED_KNOTS = Traits(special_points=softclipped_knots)
 SOFT = Traits(perturb=soft)
 POSITIVE = Traits(image=(0.0, math.inf))
 
@@ -66,8 +73,14 @@ UNIVARIATE: dict[str, Entry] = {
     "RationalQuadratic": value(U.RationalQuadratic(), KNOTS),
     "RationalQuadratic(bins=1)": value(U.RationalQuadratic(bins=1, bound=2.0), KNOTS),
     "RationalQuadratic(bins=16)": value(U.RationalQuadratic(bins=16, bound=3.0), KNOTS),
+    "RationalQuadratic(edge_slope)": value(U.RationalQuadratic(bins=4, bound=2.0, edge_slope=0.7), KNOTS),
+    "SoftclippedRationalQuadratic": value(U.SoftclippedRationalQuadratic(bins=5, bound=3.0), SOFTCLIPPED_KNOTS),
+    "SoftclippedRationalQuadratic(bins=1)": value(
+        U.SoftclippedRationalQuadratic(bins=1, bound=2.0, min_slope=0.1), SOFTCLIPPED_KNOTS
+    ),
     "LinearRational": value(U.LinearRational(), KNOTS),
     "LinearRational(bins=1)": value(U.LinearRational(bins=1, bound=2.0), KNOTS),
+    "LinearRational(edge_slope)": value(U.LinearRational(bins=4, bound=2.0, edge_slope=0.7), KNOTS),
     "Interval": value(U.Interval(-1.0, 3.0), Traits(image=(-1.0, 3.0))),
     "Interval(margin)": value(U.Interval(0.0, 1.0, 0.01), Traits(image=(0.0, 1.0))),
     "Interval(least)": value(U.Interval(0.0, 1.0, 0.01, least=1e-6), Traits(image=(0.0, 1.0))),
@@ -169,6 +182,22 @@ def coupling(features: int, context_features: int, t: Any = None) -> cf.Coupling
     return cf.Coupling(kept, conditioners.MLP(kept.count(True), outputs, H, context_features), t, context_features)
 
 
+def residual_coupling(features: int, context_features: int, **options: Any) -> cf.Coupling:
+    """With one coordinate there is nothing to keep, and a network that reads only the context."""
+    kept = tuple(i % 2 == 0 for i in range(features)) if features > 1 else (False,)
+    if features == 1:
+        return coupling(features, context_features)
+    network = conditioners.ResidualMLP(kept.count(True), 2 * kept.count(False), 12, 2, context_features, **options)
+    return cf.Coupling(kept, network, U.Affine(), context_features)
+
+
+def side_by_side_coupling(features: int, context_features: int) -> cf.Coupling:
+    kept = tuple(i % 2 == 0 for i in range(features)) if features > 1 else (False,)
+    count = kept.count(False)
+    networks = [conditioners.MLP(kept.count(True), count, hidden, context_features) for hidden in ((16,), (8, 8))]
+    return cf.Coupling(kept, conditioners.SideBySide(networks), U.Affine(), context_features)
+
+
 def chain(features: int, context_features: int) -> cf.Chain:
     return cf.Chain(
         [
@@ -215,15 +244,23 @@ BIJECTIONS: dict[str, Entry] = {
     "Inverse(Autoregressive)": entry(lambda d, m: cf.Inverse(autoregressive(d, m, U.Affine().inverted))),
     "Coupling": entry(coupling),
     "Coupling(Additive)": entry(lambda d, m: coupling(d, m, U.Additive())),
+    "Coupling(ResidualMLP)": entry(residual_coupling),
+    "Coupling(ResidualMLP, rescaled)": entry(lambda d, m: residual_coupling(d, m, dropout=0.3, rescaled=True)),
+    "Coupling(Constant)": no_context(
+        lambda d: cf.Coupling((False,) * d, conditioners.Constant(11 * d), U.RationalQuadratic(bins=4))
+    ),
+    "Coupling(SideBySide)": entry(side_by_side_coupling),
     "Coupling(RationalQuadratic)": entry(lambda d, m: coupling(d, m, U.RationalQuadratic(bins=4))),
     "Chain": entry(chain),
     "Chain(one order)": entry(one_order_chain),
     "Inverse(Chain)": entry(lambda d, m: cf.Inverse(chain(d, m))),
     "Permutation": no_context(lambda d: bijections.Permutation(torch.randperm(d).tolist())),
     "Permutation(identity)": no_context(lambda d: bijections.Permutation(range(d))),
+    "Reflection": no_context(lambda d: bijections.Reflection(tuple(i % 2 == 0 for i in range(d)))),
     "LULinear": no_context(bijections.LULinear),
     "Rescale": no_context(bijections.Rescale),
     "ActNorm": no_context(bijections.ActNorm),
+    "DiagonalAffine": no_context(bijections.DiagonalAffine),
     "Standardise": no_context(
         lambda d: bijections.Standardise([0.3 * i for i in range(d)], [0.5 + i for i in range(d)])
     ),

@@ -20,8 +20,14 @@ CASES = [
 ]
 
 # Abstract classes, protocols and values that no law table can hold; everything else that is public must be in it.
-CONTRACTS = {"Base", "FactorisedBase", "Bijection", "Conditioner", "Family", "Model", "Scale", "Solver", "Univariate"}
-RECORDS = {"Given", "Laws", "RowMaps", "Solution", "Stepper", "RepeatedPass"}
+CONTRACTS = {
+    *("Base", "FactorisedBase", "Bijection", "Conditioner", "Programmed"),
+    *("Family", "Model", "Scale", "Solver", "Univariate"),
+}
+RECORDS = {
+    *("Given", "Laws", "RowMaps", "Solution", "Stepper", "RepeatedPass"),
+    *("Dense", "Activated", "Added", "Shifted", "Gated", "Rescaled"),  # what a MaskedNetwork is made of
+}
 PARTS = {"MaskedLinear", "MLP", "Blocked", "Reverse", "Shuffle"}  # seen by the laws inside other classes
 
 

@@ -4,7 +4,8 @@ from .autoregressive import Autoregressive
 from .bijection import Bijection, Chain, Inverse, RowMaps
 from .coupling import Coupling
 from .data_space import Elementwise, Standardise, bounded, logit, positive
-from .linear import ActNorm, LULinear, Permutation, Rescale
+from .linear import ActNorm, DiagonalAffine, LULinear, Permutation, Rescale
+from .reflection import Reflection
 
 __all__ = [
     "ActNorm",
@@ -12,10 +13,12 @@ __all__ = [
     "Bijection",
     "Chain",
     "Coupling",
+    "DiagonalAffine",
     "Elementwise",
     "Inverse",
     "LULinear",
     "Permutation",
+    "Reflection",
     "Rescale",
     "RowMaps",
     "Standardise",

@@ -114,7 +114,7 @@ class LULinear(Bijection):
 
 
 class _Diagonal(Bijection):
-    """x = loc + exp(log_scale) u: what `Rescale` and `ActNorm` share."""
+    """x = loc + exp(log_scale) u: what `Rescale`, `DiagonalAffine` and `ActNorm` share."""
 
     log_scale: Tensor
 
@@ -156,6 +156,20 @@ class Rescale(_Diagonal):
         super().__init__()
         self.features = features
         self.log_scale = nn.Parameter(torch.zeros(features))
+
+
+@register
+class DiagonalAffine(_Diagonal):
+    """x_i = loc_i + s_i u_i, learnable: an `ActNorm` without a start from data, so that fitting goes on where it is."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+        self.loc = nn.Parameter(torch.zeros(features))
+        self.log_scale = nn.Parameter(torch.zeros(features))
+
+    def _loc(self) -> Tensor:
+        return self.loc
 
 
 @register

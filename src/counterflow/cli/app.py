@@ -11,6 +11,7 @@ from .config import LEFT_OUT, configuration
 from .console import Console
 from .distil_commands import certify, distil
 from .distil_options import ReportTeacher
+from .origins import Foreign, From, Trust
 from .refusal import EXIT_CODES, refusing
 
 app = typer.Typer(
@@ -197,6 +198,27 @@ def export(
 
     use_threads(threads)
     run_export(model, out, Exporting(format, log_prob, overwrite), Console(quiet, json))
+
+
+@app.command(epilog=EXIT_CODES)
+@refusing
+def convert(
+    model: Foreign,
+    out: o.ModelOut,
+    origin: From,
+    *,
+    trust_pickle: Trust = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    json: o.Json = False,
+) -> None:
+    """Turn a model of zuko, nflows, normflows or Pyro into a model file.
+
+    counterflow convert flow.pt --from zuko -o model.safetensors --trust-pickle
+    """
+    from .converting import run_convert
+
+    run_convert(model, out, origin, Console(quiet, json), trust=trust_pickle, overwrite=overwrite)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -3,6 +3,7 @@
 from .causal_attention import CausalAttention
 from .causal_conv import CausalConv
 from .conditioner import Conditioner, RepeatedPass, Stepper
+from .constant import Constant
 from .context_units import ContextUnits
 from .masked_linear import MaskedLinear
 from .masked_mlp import MaskedMLP
@@ -10,11 +11,14 @@ from .masked_network import Activated, Added, Dense, Gated, MaskedNetwork, Resca
 from .masks import random_degrees, random_order, sorted_degrees
 from .network import MLP
 from .programmed import Programmed, is_programmed
+from .residual_mlp import ResidualMLP
+from .side_by_side import SideBySide
 
 __all__ = [
     "MLP",
     "CausalAttention",
     "CausalConv",
+    "Constant",
     "ContextUnits",
     "Conditioner",
     "MaskedLinear",
@@ -28,6 +32,8 @@ __all__ = [
     "Rescaled",
     "Programmed",
     "RepeatedPass",
+    "ResidualMLP",
+    "SideBySide",
     "Stepper",
     "is_programmed",
     "random_degrees",

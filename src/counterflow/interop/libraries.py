@@ -34,8 +34,8 @@ def library(distribution: str) -> ModuleType:
         if error.name != module:
             raise
         raise ImportError(
-            f"{distribution} is not installed: pip install 'counterflow[interop]' brings the libraries that Counterflow "
-            "converts from"
+            f"{distribution} is not installed: pip install 'counterflow[interop]' brings the libraries that "
+            "Counterflow converts from"
         ) from None
     version = importlib.metadata.version(distribution)
     if not _numbers(first) <= _numbers(version)[: len(_numbers(last))] <= _numbers(last):

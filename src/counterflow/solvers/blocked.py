@@ -49,8 +49,8 @@ class Blocked(Solver):
         """
         if not is_programmed(conditioner):
             raise TypeError(
-                f"Blocked reads the masks of a MaskedMLP or a MaskedNetwork, which a {type(conditioner).__name__} does not "
-                "have: use Stepwise() or FixedPoint()"
+                f"Blocked reads the masks of a MaskedMLP or a MaskedNetwork, which a {type(conditioner).__name__} "
+                "does not have: use Stepwise() or FixedPoint()"
             )
         if conditioner.dropout and conditioner.training:
             raise RuntimeError("dropout makes this network a different function at every call: call eval() first")

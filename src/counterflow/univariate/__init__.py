@@ -2,7 +2,7 @@
 
 from .affine import Additive, Affine
 from .scales import BoundedExp, ClippedExp, Exp, Scale, ShiftedSigmoid, Softplus
-from .splines import LinearRational, RationalQuadratic
+from .splines import LinearRational, RationalQuadratic, SoftclippedRationalQuadratic
 from .support import HalfLine, Interval, Line, support
 from .univariate import Composed, Inverted, Univariate
 
@@ -21,6 +21,7 @@ __all__ = [
     "RationalQuadratic",
     "Scale",
     "ShiftedSigmoid",
+    "SoftclippedRationalQuadratic",
     "Softplus",
     "Univariate",
     "support",

@@ -19,9 +19,11 @@ from ...univariate import (
     RationalQuadratic,
     Scale,
     ShiftedSigmoid,
+    SoftclippedRationalQuadratic,
     Softplus,
     Univariate,
 )
+from ...univariate.splines.knots import slope_shift
 from . import codes
 
 
@@ -79,6 +81,9 @@ def _part(univariate: Univariate) -> _Part | None:
         return _affine(univariate.scale)
     if type(univariate) is RationalQuadratic:
         return _Part(codes.QUADRATIC, univariate.num_params, univariate.bins, _spline_numbers(univariate, 0.0))
+    if type(univariate) is SoftclippedRationalQuadratic:
+        softclipped = (univariate.bound, 0.0, univariate.min_slope, -math.log(univariate.min_slope), 0.0)
+        return _Part(codes.QUADRATIC, univariate.num_params, univariate.bins, softclipped)
     if type(univariate) is LinearRational:
         numbers = _spline_numbers(univariate, univariate.min_lambda)
         return _Part(codes.LINEAR_RATIONAL, univariate.num_params, univariate.bins, numbers)
@@ -100,7 +105,7 @@ def _affine(scale: Scale) -> _Part | None:
 
 
 def _spline_numbers(spline: RationalQuadratic | LinearRational, min_lambda: float) -> tuple[float, ...]:
-    edge = math.log(math.expm1(1 - spline.min_slope))
+    edge = slope_shift(spline.min_slope, spline.edge_slope)
     return spline.bound, spline.min_bin, spline.min_slope, min_lambda, edge
 
 

@@ -104,10 +104,13 @@ def _sizes(
 @kernel
 def _find_bin(
     point, params, FIRST: tl.constexpr, BINS: tl.constexpr, BOUND: tl.constexpr, LEAST: tl.constexpr,
-    MIN_SLOPE: tl.constexpr, EDGE: tl.constexpr, BY_HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
+    MIN_SLOPE: tl.constexpr, EDGE: tl.constexpr, LIMIT: tl.constexpr, BY_HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """The bin that holds a point, by its widths or its heights: lower knots, sizes, slopes at its knots, index."""
     columns = tl.arange(0, WIDTH)[None, :]
+    if LIMIT > 0.0:  # soft-clipped parameters
+        sizes = tl.abs(params)  # a number that is not multiplied with a tensor would be in single precision
+        params = params / (1.0 + tl.where(columns < FIRST + 2 * BINS, sizes * (2.0 / LIMIT), sizes * (1.0 / LIMIT)))
     widths, x_knots = _sizes(params, FIRST, BINS, BOUND, LEAST, WIDTH)
     heights, y_knots = _sizes(params, FIRST + BINS, BINS, BOUND, LEAST, WIDTH)
     if BY_HEIGHT:
@@ -124,7 +127,10 @@ def _find_bin(
     w, h = tl.where(which == BINS - 1, BOUND - x, w), tl.where(which == BINS - 1, BOUND - y, h)
     left = tl.where(which == 0, 0.0, column(params, at + (2 * BINS - 1), WIDTH))
     right = tl.where(which == BINS - 1, 0.0, column(params, at + 2 * BINS, WIDTH))
-    d_left, d_right = softplus(left + EDGE) + MIN_SLOPE, softplus(right + EDGE) + MIN_SLOPE
+    if LIMIT > 0.0:
+        d_left, d_right = tl.exp(left), tl.exp(right)
+    else:
+        d_left, d_right = softplus(left + EDGE) + MIN_SLOPE, softplus(right + EDGE) + MIN_SLOPE
     return x, y, w, h, d_left, d_right, which
 
 
@@ -144,7 +150,7 @@ def _quadratic(
     min_slope: tl.constexpr = MAPS[ROW][NUMBERS + 2]
     x, y, w, h, d_left, d_right, _ = _find_bin(
         point, params, first, bins, MAPS[ROW][NUMBERS], MAPS[ROW][NUMBERS + 1], min_slope, MAPS[ROW][NUMBERS + 4],
-        BACKWARDS, WIDTH,
+        MAPS[ROW][NUMBERS + 3], BACKWARDS, WIDTH,
     )  # fmt: skip
     s = h / w
     bend = d_right + d_left - 2.0 * s
@@ -175,7 +181,7 @@ def _linear_rational(
     least: tl.constexpr = MAPS[ROW][NUMBERS + 3]
     x, y, w, h, d_left, d_right, which = _find_bin(
         point, params, first, bins, MAPS[ROW][NUMBERS], MAPS[ROW][NUMBERS + 1], MAPS[ROW][NUMBERS + 2],
-        MAPS[ROW][NUMBERS + 4], BACKWARDS, WIDTH,
+        MAPS[ROW][NUMBERS + 4], 0.0, BACKWARDS, WIDTH,
     )  # fmt: skip
     lam = sigmoid(column(params, which[:, None] + (first + 3 * bins - 1), WIDTH)) * (1.0 - 2.0 * least) + least
     w_b = tl.sqrt(d_left / d_right)

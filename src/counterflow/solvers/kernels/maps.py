@@ -95,6 +95,15 @@ def _softmax_scale(params, row, bins, stride):
     return sum_
 
 
+@called
+def _softclip(params, bins, stride, limit):
+    """Overwrite the parameters of a spline by their soft-clipped ones."""
+    for k in range(3 * bins - 1):
+        a = load(params, k * stride)
+        bound = 0.5 * limit if k < 2 * bins else limit
+        store(params, k * stride, a / (absolute(a) / like(a, bound) + 1.0))
+
+
 @inlined
 def _clamped(value, bound):
     return where(value > bound, like(value, bound), where(value < 0.0 - bound, like(value, 0.0 - bound), value))
@@ -106,7 +115,7 @@ def _into_bin(t):
 
 
 @inlined
-def _find_bin(point, params, stride, bins, numbers, first, by_height):
+def _find_bin(point, params, stride, bins, numbers, first, by_height, exponential):
     """The bin that holds a point, by its widths or its heights: left knot, size, raw slopes at its knots, its index."""
     bound, min_bin, min_slope = numbers[first], numbers[first + 1], numbers[first + 2]
     widths = 2.0 * bound * (1.0 - min_bin * bins) / _softmax_scale(params, 0, bins, stride)
@@ -134,16 +143,22 @@ def _find_bin(point, params, stride, bins, numbers, first, by_height):
         if k == bins - 1:  # the last knot is exact, whatever the rounding of the sum
             w, h = where(which >= 1.0 * k, bound - x_left, w), where(which >= 1.0 * k, bound - y_left, h)
         x, y, before = x + width, y + height, after
-    d_left, d_right = softplus(d_left) + min_slope, softplus(d_right) + min_slope
+    if exponential:
+        d_left, d_right = exp(d_left), exp(d_right)
+    else:
+        d_left, d_right = softplus(d_left) + min_slope, softplus(d_right) + min_slope
     return x_left, y_left, w, h, d_left, d_right, which
 
 
 @called
 def _quadratic(value, params, stride, bins, numbers, first, backwards):
     """The rational-quadratic spline, or its inverse; the identity outside the box."""
-    bound, min_slope = numbers[first], numbers[first + 2]
+    bound, min_slope, limit = numbers[first], numbers[first + 2], numbers[first + 3]
     point = _clamped(value, bound)
-    x, y, w, h, d_left, d_right, _ = _find_bin(point, params, stride, bins, numbers, first, backwards)
+    clipped = limit > 0.0
+    if clipped:
+        _softclip(params, bins, stride, limit)
+    x, y, w, h, d_left, d_right, _ = _find_bin(point, params, stride, bins, numbers, first, backwards, clipped)
     s = h / w
     bend = d_right + d_left - s * 2.0
     if backwards:
@@ -172,7 +187,7 @@ def _linear_rational(value, params, stride, bins, numbers, first, backwards):
     """The linear-rational spline, or its inverse; the identity outside the box."""
     bound, min_lambda = numbers[first], numbers[first + 3]
     point = _clamped(value, bound)
-    x, y, w, h, d_left, d_right, which = _find_bin(point, params, stride, bins, numbers, first, backwards)
+    x, y, w, h, d_left, d_right, which = _find_bin(point, params, stride, bins, numbers, first, backwards, False)
     raw = load(params, (3 * bins - 1) * stride)
     for k in range(1, bins):
         raw = where(which >= 1.0 * k, load(params, (3 * bins - 1 + k) * stride), raw)

@@ -44,20 +44,30 @@ class Bins(NamedTuple):
     slope_right: Tensor
 
 
-def check_spline(bins: int, bound: float, min_bin: float, min_slope: float) -> None:
+def check_spline(bins: int, bound: float, min_bin: float, min_slope: float, edge_slope: float) -> None:
     """Refuse a spline that cannot exist.
 
     Raises:
-        ValueError: fewer than one bin, a box without size, bins that do not fit, or a slope outside (0, 1).
+        ValueError: fewer than one bin, a box without size, bins that do not fit, or slopes other than
+            0 < min_slope < edge_slope.
+    """
+    check_box(bins, bound, min_slope, edge_slope)
+    if not 0 < min_bin * bins < 1:
+        raise ValueError(f"{bins} bins of at least {min_bin} do not fit into a box of relative size 1")
+
+
+def check_box(bins: int, bound: float, min_slope: float, edge_slope: float = 1.0) -> None:
+    """Refuse a box, or slopes, that cannot exist.
+
+    Raises:
+        ValueError: fewer than one bin, a box without size, or slopes other than 0 < min_slope < edge_slope.
     """
     if bins < 1:
         raise ValueError(f"expected at least one bin, got {bins}")
     if not bound > 0 or not math.isfinite(bound):
         raise ValueError(f"expected a positive finite bound, got {bound}")
-    if not 0 < min_bin * bins < 1:
-        raise ValueError(f"{bins} bins of at least {min_bin} do not fit into a box of relative size 1")
-    if not 0 < min_slope < 1:
-        raise ValueError(f"expected a smallest slope in (0, 1), got {min_slope}")
+    if not 0 < min_slope < edge_slope or not math.isfinite(edge_slope):
+        raise ValueError(f"expected a smallest slope in (0, {edge_slope:g}), got {min_slope}")
 
 
 def edges(raw: Tensor, bound: float, min_bin: float) -> Tensor:
@@ -71,11 +81,15 @@ def edges(raw: Tensor, bound: float, min_bin: float) -> Tensor:
     return F.pad(F.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)  # the ends are exact: no rounding of a sum
 
 
-def slopes(raw: Tensor, min_slope: float) -> Tensor:
-    """Slopes at the knots, (*B, K - 1) -> (*B, K + 1): positive, 1 at both ends (the tails) and at raw = 0."""
-    shift = math.log(math.expm1(1 - min_slope))
-    inner = min_slope + F.softplus(raw + shift)
-    return F.pad(inner, (1, 1), value=1.0)
+def slopes(raw: Tensor, min_slope: float, edge_slope: float = 1.0) -> Tensor:
+    """Slopes at the knots, (*B, K - 1) -> (*B, K + 1): positive, edge_slope at both ends and at raw = 0."""
+    inner = min_slope + F.softplus(raw + slope_shift(min_slope, edge_slope))
+    return F.pad(inner, (1, 1), value=edge_slope)
+
+
+def slope_shift(min_slope: float, edge_slope: float) -> float:
+    """What is added to a free parameter, so that 0 means a slope of edge_slope: log(exp(edge - min) - 1)."""
+    return math.log(math.expm1(edge_slope - min_slope))
 
 
 def locate(point: Tensor, knots: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class LinearRational(Univariate):
     .. math:: y = \frac{w_c y_c t}{(\lambda - t) + w_c t} \; (t \le \lambda), \qquad
               y = \frac{w_c y_c (1 - t) + w_b h (t - \lambda)}{w_c (1 - t) + w_b (t - \lambda)} \; (t > \lambda)
 
-    Its inverse is of the same form, so neither direction needs a square root. Zero parameters give the identity.
+    Its inverse is of the same form, so neither direction needs a square root. Zero parameters give the identity
+    (with an edge_slope of 1).
 
     Args:
         bins: K; a map has 4 K - 1 parameters (K widths, K heights, K - 1 inner slopes, K break points lam).
@@ -40,6 +41,7 @@ class LinearRational(Univariate):
         min_bin: Smallest bin, as a fraction of the box.
         min_slope: Smallest slope at a knot.
         min_lambda: lam lies in (min_lambda, 1 - min_lambda).
+        edge_slope: Slope at both ends of the box; 1 is that of the tails, anything else a kink there (Pyro has 0.999).
 
     Source: Dolatabadi et al. (2020), arXiv:2001.05168.
     """
@@ -49,9 +51,10 @@ class LinearRational(Univariate):
     min_bin: float = 1e-3
     min_slope: float = 1e-3
     min_lambda: float = 0.025
+    edge_slope: float = 1.0
 
     def __post_init__(self) -> None:
-        check_spline(self.bins, self.bound, self.min_bin, self.min_slope)
+        check_spline(self.bins, self.bound, self.min_bin, self.min_slope, self.edge_slope)
         if not 0 < self.min_lambda < 0.5:
             raise ValueError(f"expected min_lambda in (0, 0.5), got {self.min_lambda}")
 
@@ -96,7 +99,7 @@ class LinearRational(Univariate):
         return (
             edges(widths, self.bound, self.min_bin),
             edges(heights, self.bound, self.min_bin),
-            slopes(inner, self.min_slope),
+            slopes(inner, self.min_slope, self.edge_slope),
             self.min_lambda + (1 - 2 * self.min_lambda) * torch.sigmoid(raw_lambda),
         )
 

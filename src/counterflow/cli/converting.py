@@ -1,0 +1,107 @@
+"""`counterflow convert`: a model of another library as a model file of ours."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checkpoint import save
+from ..flow import Flow
+from ..interop import Unsupported, from_nflows, from_normflows, from_pyro, from_zuko
+from ..spec import SpecError, foreign_paths, spec_of
+from .console import Console
+from .origins import Origin
+from .outputs import check_output
+from .refusal import MODEL, USAGE, Refusal
+
+_CONVERTERS = {
+    Origin.ZUKO: from_zuko,
+    Origin.NFLOWS: from_nflows,
+    Origin.NORMFLOWS: from_normflows,
+    Origin.PYRO: from_pyro,
+}
+
+
+def run_convert(path: Path, out: Path, origin: Origin, console: Console, *, trust: bool, overwrite: bool) -> None:
+    """The whole command.
+
+    Raises:
+        Refusal: a pickle that is not trusted, a file of another kind, a part that cannot be converted, or the output.
+    """
+    check_output(out, [".safetensors"], overwrite=overwrite, inputs=[path])
+    model = _read(path, origin, trust=trust)
+    with warnings.catch_warnings(record=True) as caught, console.waiting("converting and checking"):
+        warnings.simplefilter("always")
+        flow = _converted(path, model, origin)
+    for warning in caught:
+        console.say(f"Note: {warning.message}")
+    try:
+        save(out, flow, metadata={"converted_from": {"library": str(origin), "file": path.name}})
+    except SpecError as error:
+        raise Refusal(MODEL, f"{path}: {error}") from error
+    numbers = sum(parameter.numel() for parameter in flow.parameters())
+    given = f", given {flow.context_features}" if flow.context_features else ""
+    console.say(f"Wrote {out}: a flow of {flow.features} columns{given}, {numbers:,} parameters.")
+    console.say(f"Log densities agree with {origin} at random points; draws are exact, by the fast inverse.")
+    foreign = sorted(foreign_paths(spec_of(flow)))
+    if foreign:
+        console.say(
+            f"It holds networks of its own ({', '.join(foreign)}): counterflow.load(path, modules=...) needs them."
+        )
+    console.result(
+        {
+            "written": [str(out)],
+            "from": str(origin),
+            "features": flow.features,
+            "context_features": flow.context_features,
+            "parameters": numbers,
+        }
+    )
+
+
+def _converted(path: Path, model: Any, origin: Origin) -> Flow:
+    try:
+        return _CONVERTERS[origin](model)
+    except Unsupported as error:
+        raise Refusal(MODEL, f"{path}: {error}") from error
+    except ImportError as error:
+        raise Refusal(USAGE, str(error)) from error
+
+
+def _read(path: Path, origin: Origin, *, trust: bool) -> Any:
+    if not path.is_file():
+        raise Refusal(MODEL, f"{path}: no such model file")
+    if path.stat().st_size == 0:
+        raise Refusal(MODEL, f"{path} is empty (0 bytes)")
+    if path.suffix == ".safetensors":
+        raise Refusal(MODEL, f"{path} holds weights alone, no model: {_in_python(origin)}")
+    weights = _weights_alone(path)
+    if weights is not None:
+        raise Refusal(MODEL, f"{path} holds weights alone ({weights}), no model: {_in_python(origin)}")
+    if not trust:
+        raise Refusal(
+            USAGE,
+            f"{path} is a pickle: reading it runs whatever code was put into it, as you. If you made it, or trust who "
+            "did, add --trust-pickle",
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except ModuleNotFoundError as error:
+        raise Refusal(USAGE, f"{path} needs {error.name}, which is not installed") from error
+    except Exception as error:  # damaged pickles raise anything
+        raise Refusal(MODEL, f"{path}: not a file of torch.save, or damaged ({error})") from error
+
+
+def _weights_alone(path: Path) -> str | None:
+    """What the file holds, if it holds no code: nothing in it is executed to find out."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a pickle of classes, or no file of torch's: torch raises many kinds
+        return None
+    return None if isinstance(found, nn.Module) else f"a {type(found).__name__}"
+
+
+def _in_python(origin: Origin) -> str:
+    return f"load them into the {origin} model in Python and call counterflow.interop.from_{origin}(model)"

@@ -1,0 +1,30 @@
+"""The libraries that `counterflow convert` reads models of, by name; importing this loads none of them."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Origin(enum.StrEnum):
+    """Names of libraries, as one imports them."""
+
+    ZUKO = "zuko"
+    NFLOWS = "nflows"
+    NORMFLOWS = "normflows"
+    PYRO = "pyro"
+
+
+Foreign = Annotated[
+    Path, typer.Argument(help="File that torch.save(model) wrote, of the whole model.", show_default=False)
+]
+From = Annotated[Origin, typer.Option("--from", help="The library of the model.", show_default=False)]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Read the file although it is a pickle: whoever made it can run any code on this machine as you. "
+        "Only for files of your own, or of people you trust.",
+    ),
+]
