@@ -42,10 +42,11 @@ def made(name: str, features: int, width: int, dtype: torch.dtype) -> Pair | Non
 
 
 @torch.no_grad()
-def _perturbed(model: nn.Module, dtype: torch.dtype) -> Any:
+def _perturbed(model: nn.Module, dtype: torch.dtype, features: int) -> Any:
+    """Not as libraries begin, some near the identity; of many dimensions by less, or rounding alone would decide."""
+    size = 0.2 if features <= 8 else 0.02
     for parameter in model.parameters():
-        scale = 0.2 / parameter.shape[-1] ** 0.5 if parameter.dim() > 1 else 0.1
-        parameter.add_(scale * torch.randn_like(parameter))
+        parameter.add_(size * torch.randn_like(parameter) / (parameter.shape[-1] ** 0.5 if parameter.dim() > 1 else 2))
     return model.to(dtype).eval()
 
 
@@ -54,7 +55,7 @@ def _zuko(make: Any) -> Callable[[int, int, torch.dtype], Pair | None]:
         import zuko
 
         flow = getattr(zuko.flows, make)(features, width, transforms=LAYERS, hidden_features=(WIDTH, WIDTH))
-        theirs = _perturbed(flow, dtype)
+        theirs = _perturbed(flow, dtype, features)
         return Pair(
             interop.from_zuko(theirs),
             lambda x, c: theirs(c).log_prob(x),
@@ -78,7 +79,9 @@ def _nflows(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
                 layer(features, hidden_features=WIDTH, context_features=width or None, num_blocks=2, **options)
             )
             made_of.append(transforms.ReversePermutation(features))
-        theirs = _perturbed(flows.Flow(transforms.CompositeTransform(made_of), StandardNormal([features])), dtype)
+        theirs = _perturbed(
+            flows.Flow(transforms.CompositeTransform(made_of), StandardNormal([features])), dtype, features
+        )
         return Pair(
             interop.from_nflows(theirs),
             lambda x, c: theirs.log_prob(x, c),
@@ -103,7 +106,7 @@ def _normflows(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
                 layers.append(nf.flows.Reverse(nf.flows.MaskedAffineAutoregressive(features, WIDTH)))
             layers.append(nf.flows.Permute(features, mode="swap"))
         base = nf.distributions.base.DiagGaussian(features, trainable=False)
-        theirs = _perturbed(nf.NormalizingFlow(base, layers), dtype)
+        theirs = _perturbed(nf.NormalizingFlow(base, layers), dtype, features)
         return Pair(
             interop.from_normflows(theirs),
             lambda x, _: theirs.log_prob(x),
@@ -124,7 +127,7 @@ def _pyro(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
         make = dist.transforms.affine_autoregressive if kind == "affine" else dist.transforms.spline_autoregressive
         layers = [make(features, hidden_dims=hidden) for _ in range(LAYERS)]
         for layer in layers:
-            _perturbed(layer, dtype)
+            _perturbed(layer, dtype, features)
         zero, one = torch.zeros(features, dtype=dtype), torch.ones(features, dtype=dtype)
         # `.inv`: trained on data, a MAF; it draws one coordinate after the other.
         theirs = dist.TransformedDistribution(dist.Normal(zero, one).to_event(1), [layer.inv for layer in layers])
