@@ -1,6 +1,6 @@
 """Flows of other libraries and what they become: differences of log densities and samples, and the time of a draw.
 
-    python benchmarks/interop.py [--sections density speed sbi] [--features 8 64 256] [--resume]
+    python benchmarks/interop.py [--sections density speed sbi] [--features 8 64 256] [--models ...] [--resume]
 
 density   largest relative difference of log p on 1,000 points and of samples from equal noise, in both precisions,
           with a context and without
@@ -39,12 +39,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--features", nargs="+", type=int, default=[8, 64, 256])
+    parser.add_argument(
+        "--models", nargs="+", choices=tuple(interop_models.MODELS), default=list(interop_models.MODELS)
+    )
     parser.add_argument("--resume", action="store_true", help="keep cells already measured")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of the other libraries
     jobs: list[tuple[str, str, Callable[[], dict[str, Any]]]] = []
-    for name in interop_models.MODELS:
+    for name in options.models:
         if "density" in options.sections:
             jobs.append(("density", name, lambda name=name: differences(name)))
         if "speed" in options.sections:
