@@ -44,7 +44,7 @@ def made(name: str, features: int, width: int, dtype: torch.dtype) -> Pair | Non
 @torch.no_grad()
 def _perturbed(model: nn.Module, dtype: torch.dtype, features: int) -> Any:
     """Not as libraries begin, some near the identity; of many dimensions by less, or rounding alone would decide."""
-    size = 0.2 if features <= 8 else 0.02
+    size = 0.2 if features <= 8 else 0.02 if features <= 64 else 0.002
     for parameter in model.parameters():
         parameter.add_(size * torch.randn_like(parameter) / (parameter.shape[-1] ** 0.5 if parameter.dim() > 1 else 2))
     return model.to(dtype).eval()
