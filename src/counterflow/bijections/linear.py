@@ -158,9 +158,8 @@ class Rescale(_Diagonal):
         self.log_scale = nn.Parameter(torch.zeros(features))
 
 
-@register
-class DiagonalAffine(_Diagonal):
-    """x_i = loc_i + s_i u_i, learnable: an `ActNorm` without a start from data, so that fitting goes on where it is."""
+class _LearntDiagonal(_Diagonal):
+    """The same with a learnable loc."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -173,20 +172,16 @@ class DiagonalAffine(_Diagonal):
 
 
 @register
-class ActNorm(_Diagonal):
+class DiagonalAffine(_LearntDiagonal):
+    """x_i = loc_i + s_i u_i, learnable: an `ActNorm` without a start from data, so that fitting goes on where it is."""
+
+
+@register
+class ActNorm(_LearntDiagonal):
     """x_i = loc_i + s_i u_i, learnable, with a data-dependent start that is explicit: call `initialise_`, once.
 
     Source: Kingma and Dhariwal (2018), arXiv:1807.03039.
     """
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.features = features
-        self.loc = nn.Parameter(torch.zeros(features))
-        self.log_scale = nn.Parameter(torch.zeros(features))
-
-    def _loc(self) -> Tensor:
-        return self.loc
 
     @torch.no_grad()
     def initialise_(self, x: Vector, context: Context | None = None) -> None:

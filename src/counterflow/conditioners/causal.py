@@ -1,14 +1,24 @@
 """What causal networks over a sequence of coordinates share: tokens of earlier coordinates, batches, the order."""
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..shapes import Context, Params, Shape, Vector, broadcast_batch, check_context, check_vector
-from .conditioner import Conditioner
+from ..shapes import (
+    Context,
+    Params,
+    RowParams,
+    Scalars,
+    Shape,
+    Vector,
+    broadcast_batch,
+    check_context,
+    check_vector,
+)
+from .conditioner import Conditioner, check_sizes
 from .masks import check_order
 
 
@@ -62,11 +72,7 @@ class CausalSequence(Conditioner):
         self, features: int, num_params: int, context_features: int, order: tuple[int, ...] | None = None
     ) -> None:
         super().__init__()
-        if features < 1 or num_params < 1 or context_features < 0:
-            raise ValueError(
-                f"expected features >= 1, num_params >= 1 and context_features >= 0, "
-                f"got {features}, {num_params}, {context_features}"
-            )
+        check_sizes(features, num_params, context_features)
         self.features, self.num_params, self.context_features = features, num_params, context_features
         self._order = tuple(range(features)) if order is None else tuple(order)
         check_order(self._order, features)
@@ -92,6 +98,34 @@ class CausalSequence(Conditioner):
         if not plain:
             rows = rows[:, sorted(range(self.features), key=self._order.__getitem__)]
         return rows.reshape(*batch, self.features, self.num_params)
+
+
+class SequenceStepper(ABC):
+    """A causal network run one token at a time; a subclass remembers what it has seen of the tokens so far.
+
+    Args:
+        features: D.
+        batch_shape: (*B).
+    """
+
+    def __init__(self, features: int, batch_shape: Shape) -> None:
+        self._features, self._batch, self._count = features, tuple(batch_shape), math.prod(batch_shape)
+        self._place = 0
+        self._row = self.next_row(0, None)  # the memory of the subclass is there already
+
+    @abstractmethod
+    def next_row(self, place: int, before: Tensor | None) -> Tensor:
+        """The row number `place`, told the coordinate before it, (N,) -> (N or 1, P); remembers that token."""
+
+    def params(self) -> RowParams:
+        """Parameters of the next row, (*B, P)."""
+        return self._row.expand(self._count, -1).reshape(*self._batch, self._row.shape[-1])
+
+    def push(self, value: Scalars) -> None:
+        """That row's coordinate; the row after it is next."""
+        self._place += 1
+        if self._place < self._features:
+            self._row = self.next_row(self._place, value.expand(self._batch).reshape(self._count))
 
 
 def flat_context(context: Tensor | None, batch: Shape) -> Tensor | None:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..shapes import Context, RowParams, Scalars, Shape, check_context
+from ..shapes import Context, Shape, check_context
 from ..spec import register
-from .causal import CausalSequence, Tokens, flat_context, head
+from .causal import CausalSequence, SequenceStepper, Tokens, flat_context, head
 from .conditioner import Stepper
 
 
@@ -108,29 +108,18 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None = N
     return scores.softmax(-1) @ value
 
 
-class _Cache:
-    """The stepper: keys and values of the tokens so far. Cost: one pass in all."""
+class _Cache(SequenceStepper):
+    """Keys and values of the tokens so far. Cost: one pass in all."""
 
     def __init__(self, network: CausalAttention, batch_shape: Shape, context: Tensor | None) -> None:
-        self._network, self._batch, self._count = network, tuple(batch_shape), math.prod(batch_shape)
-        self._context = flat_context(context, batch_shape)
+        self._network, self._context = network, flat_context(context, batch_shape)
         self._kept: list[tuple[Tensor, Tensor] | None] = [None] * network.layers
-        self._place = 0
-        self._row = self._next(None)
+        super().__init__(network.features, batch_shape)
 
-    def params(self) -> RowParams:
-        """Parameters of the next row, (*B, P)."""
-        return self._row.expand(self._count, -1).reshape(*self._batch, self._row.shape[-1])
-
-    def push(self, value: Scalars) -> None:
-        """That row's coordinate; the row after it is next."""
-        self._place += 1
-        if self._place < self._network.features:
-            self._row = self._next(value.expand(self._batch).reshape(self._count))
-
-    def _next(self, before: Tensor | None) -> Tensor:
+    def next_row(self, place: int, before: Tensor | None) -> Tensor:
+        """One token through all blocks."""
         network = self._network
-        h = network.tokens.one(self._place, before, self._context)[:, None]
+        h = network.tokens.one(place, before, self._context)[:, None]
         for level, block in enumerate(network.blocks):
             query, key, value = block.questions(h)  # type: ignore[operator]
             kept = self._kept[level]

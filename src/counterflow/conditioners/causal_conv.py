@@ -1,15 +1,14 @@
 """A causal convolution over the coordinates: gated dilated blocks as in WaveNet, stepped through queues."""
 
-import math
 from collections import deque
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..shapes import Context, RowParams, Scalars, Shape, check_context
+from ..shapes import Context, Shape, check_context
 from ..spec import register
-from .causal import CausalSequence, Tokens, flat_context, head
+from .causal import CausalSequence, SequenceStepper, Tokens, flat_context, head
 from .conditioner import Stepper
 
 
@@ -110,31 +109,20 @@ class CausalConv(CausalSequence):
         return _Queues(self, batch_shape, context)
 
 
-class _Queues:
-    """The stepper: each block remembers as many of its inputs as its taps reach back. Cost: one pass in all."""
+class _Queues(SequenceStepper):
+    """Each block remembers as many of its inputs as its taps reach back. Cost: one pass in all."""
 
     def __init__(self, network: CausalConv, batch_shape: Shape, context: Tensor | None) -> None:
-        self._network, self._batch, self._count = network, tuple(batch_shape), math.prod(batch_shape)
-        self._context = flat_context(context, batch_shape)
+        self._network, self._context = network, flat_context(context, batch_shape)
         self._added = network.added(self._context)
         lengths = [(network.kernel - 1) * dilation + 1 for dilation in network.dilations]
         self._seen: list[deque[Tensor]] = [deque(maxlen=length) for length in lengths]
-        self._place = 0
-        self._row = self._next(None)
+        super().__init__(network.features, batch_shape)
 
-    def params(self) -> RowParams:
-        """Parameters of the next row, (*B, P)."""
-        return self._row.expand(self._count, -1).reshape(*self._batch, self._row.shape[-1])
-
-    def push(self, value: Scalars) -> None:
-        """That row's coordinate; the row after it is next."""
-        self._place += 1
-        if self._place < self._network.features:
-            self._row = self._next(value.expand(self._batch).reshape(self._count))
-
-    def _next(self, before: Tensor | None) -> Tensor:
+    def next_row(self, place: int, before: Tensor | None) -> Tensor:
+        """One token through all blocks."""
         network = self._network
-        h, total = network.tokens.one(self._place, before, self._context), None
+        h, total = network.tokens.one(place, before, self._context), None
         for block, seen, dilation, added in zip(
             network.blocks, self._seen, network.dilations, self._added, strict=True
         ):

@@ -41,6 +41,19 @@ class Conditioner(nn.Module, ABC):
         return RepeatedPass(self, batch_shape, context)
 
 
+def check_sizes(features: int, num_params: int, context_features: int) -> None:
+    """Refuse sizes that no conditioner has.
+
+    Raises:
+        ValueError: no coordinates, no parameters, or a context of fewer than none.
+    """
+    if features < 1 or num_params < 1 or context_features < 0:
+        raise ValueError(
+            f"expected features >= 1, num_params >= 1 and context_features >= 0, "
+            f"got {features}, {num_params}, {context_features}"
+        )
+
+
 class RepeatedPass:
     """The stepper that any conditioner has: the whole network again for every row. Cost: D parallel passes.
 

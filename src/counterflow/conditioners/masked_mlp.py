@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ..shapes import Context, Params, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
+from .conditioner import check_sizes
 from .masked_linear import MaskedLinear
 from .masks import Degrees, check_order, input_degrees, sorted_degrees
 from .network import check_widths, elementwise
@@ -60,7 +61,9 @@ class MaskedMLP(Programmed):
     ) -> None:
         super().__init__()
         check_widths(hidden)
-        _check_sizes(features, num_params, hidden, context_features, residual)
+        check_sizes(features, num_params, context_features)
+        if residual and len(set(hidden)) > 1:
+            raise ValueError(f"residual blocks need equal hidden widths, got {tuple(hidden)}")
         if gated and not (residual and context_features):
             raise ValueError("gates are opened by a context and belong to residual blocks: gated needs both")
         self.features, self.num_params, self.context_features = features, num_params, context_features
@@ -178,15 +181,3 @@ class MaskedMLP(Programmed):
             raise ValueError(f"expected degrees of hidden units in 0..{self.features - 1}")
         if self.residual and len(set(self.degrees)) > 1:
             raise ValueError("residual blocks add layers unit by unit, so all layers need the same degrees")
-
-
-def _check_sizes(
-    features: int, num_params: int, hidden: tuple[int, ...], context_features: int, residual: bool
-) -> None:
-    if features < 1 or num_params < 1 or context_features < 0:
-        raise ValueError(
-            f"expected features >= 1, num_params >= 1 and context_features >= 0, "
-            f"got {features}, {num_params}, {context_features}"
-        )
-    if residual and len(set(hidden)) > 1:
-        raise ValueError(f"residual blocks need equal hidden widths, got {tuple(hidden)}")

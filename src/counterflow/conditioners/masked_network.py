@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..shapes import Context, Params, Vector, broadcast_batch, check_context, check_vector
 from ..spec import register
 from . import program as steps_of
+from .conditioner import check_sizes
 from .masked_linear import MaskedLinear
 from .masks import Degrees, check_order, input_degrees
 from .network import elementwise
@@ -108,11 +109,7 @@ class MaskedNetwork(Programmed):
         order: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        if features < 1 or num_params < 1 or context_features < 0:
-            raise ValueError(
-                f"expected features >= 1, num_params >= 1 and context_features >= 0, "
-                f"got {features}, {num_params}, {context_features}"
-            )
+        check_sizes(features, num_params, context_features)
         self.features, self.num_params, self.context_features = features, num_params, context_features
         self.degrees, self.wires = tuple(tuple(own) for own in degrees), tuple(wires)
         self._order = tuple(range(features)) if order is None else tuple(order)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from ..model import Given
 from ..objectives import forward_kl, reverse_kl, reverse_kl_path, stepwise_kl, stepwise_kl_normal
+from ..one_order import as_autoregressive
 from ..shapes import Vector
 from .steps import stepwise_view
 
@@ -143,7 +144,5 @@ def batch_of(rows: Tensor | None, p: Any, count: int, generator: Generator | Non
 def _steps(density: Any) -> Any:
     view = stepwise_view(density)
     if view is None:
-        from ..one_order import as_autoregressive
-
         return as_autoregressive(density)  # whose message names the layer that breaks the order
     return view

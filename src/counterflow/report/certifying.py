@@ -58,14 +58,8 @@ class PairMeasurement:
 
     def throughput(self) -> Throughput:
         """Of both, on this machine."""
-        with torch.random.fork_rng(devices=[]):  # what is timed need not be repeated, and may draw from the global one
-            return throughput(
-                self._student.model,
-                self._teacher.model,
-                rows=TIMED_ROWS,
-                contexts=self._contexts,
-                generator=self._stream(3),
-            )
+        models, generator = (self._student.model, self._teacher.model), self._stream(3)
+        return throughput(*models, rows=TIMED_ROWS, contexts=self._contexts, generator=generator)
 
     def corrected(self) -> Corrected:
         """Draws of the student by importance, and whether they can be told from exact ones."""

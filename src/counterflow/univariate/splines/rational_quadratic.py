@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from abc import abstractmethod
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,9 +26,36 @@ from .knots import (
 Knots = tuple[Tensor, Tensor, Tensor]  # of both axes, and the slopes there, each (*B, K + 1)
 
 
+class _Quadratic(Univariate):
+    """What the splines of this file share: all but how parameters become knots."""
+
+    bins: int
+    bound: float
+    min_slope: float
+
+    @property
+    def num_params(self) -> int:
+        """3 K - 1."""
+        return 3 * self.bins - 1
+
+    @in_single_precision
+    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """The spline, and the log of its slope."""
+        return _forward(u, self._knots(params), self.bound)
+
+    @in_single_precision
+    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
+        """The root in the bin that holds x, and minus the log of the slope there."""
+        return _inverse(x, self._knots(params), self.bound, self.min_slope)
+
+    @abstractmethod
+    def _knots(self, params: Tensor) -> Knots:
+        """Knots of both axes and the slopes there, of (*B, 3 K - 1)."""
+
+
 @register
 @dataclasses.dataclass(frozen=True)
-class RationalQuadratic(Univariate):
+class RationalQuadratic(_Quadratic):
     r"""Monotone rational-quadratic spline on [-bound, bound], the identity outside.
 
     With t = (x - x_k) / w_k in bin k, s = h_k / w_k and knot slopes d,
@@ -56,21 +84,6 @@ class RationalQuadratic(Univariate):
     def __post_init__(self) -> None:
         check_spline(self.bins, self.bound, self.min_bin, self.min_slope, self.edge_slope)
 
-    @property
-    def num_params(self) -> int:
-        """3 K - 1."""
-        return 3 * self.bins - 1
-
-    @in_single_precision
-    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
-        """The spline, and the log of its slope."""
-        return _forward(u, self._knots(params), self.bound)
-
-    @in_single_precision
-    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
-        """The root in the bin that holds x, and minus the log of the slope there."""
-        return _inverse(x, self._knots(params), self.bound, self.min_slope)
-
     def _knots(self, params: Tensor) -> Knots:
         widths, heights, inner = params.split([self.bins, self.bins, self.bins - 1], dim=-1)
         return (
@@ -82,7 +95,7 @@ class RationalQuadratic(Univariate):
 
 @register
 @dataclasses.dataclass(frozen=True)
-class SoftclippedRationalQuadratic(Univariate):
+class SoftclippedRationalQuadratic(_Quadratic):
     r"""The spline of `RationalQuadratic` with bins and slopes from soft-clipped parameters.
 
     With L = -log min_slope, sizes are in proportion to exp(a / (1 + 2 |a| / L)), slopes are exp(a / (1 + |a| / L)): no
@@ -102,21 +115,6 @@ class SoftclippedRationalQuadratic(Univariate):
 
     def __post_init__(self) -> None:
         check_box(self.bins, self.bound, self.min_slope)
-
-    @property
-    def num_params(self) -> int:
-        """3 K - 1."""
-        return 3 * self.bins - 1
-
-    @in_single_precision
-    def forward(self, u: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
-        """The spline, and the log of its slope."""
-        return _forward(u, self._knots(params), self.bound)
-
-    @in_single_precision
-    def inverse(self, x: Scalars, params: RowParams) -> tuple[Scalars, Scalars]:
-        """The root in the bin that holds x, and minus the log of the slope there."""
-        return _inverse(x, self._knots(params), self.bound, self.min_slope)
 
     def _knots(self, params: Tensor) -> Knots:
         limit = -math.log(self.min_slope)
