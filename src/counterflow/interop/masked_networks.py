@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..conditioners import MaskedMLP, MaskedNetwork
 from ..conditioners.masked_network import Activated, Added, Dense, Gated, Rescaled, Shifted, Wire
 from .activations import activation
+from .sorting import sorted_by_degree
 from .unsupported import Unsupported, named
 from .weights import Rows, normalisation, write, write_parameter
 
@@ -44,12 +45,13 @@ def conditioner_of(
     functions = [activation(b.activation, f"{place}.blocks[{i}].activation") for i, b in enumerate(blocks)]
     _check_alike(blocks, functions, place)
     if residual and blocks and shifted_by is None and not blocks[0].use_batch_norm:
-        return _residual(made, rows, functions[0], context=context)
+        return sorted_by_degree(_residual(made, rows, functions[0], context=context))
     normalised = not residual and any(block.batch_norm is not None for block in blocks)
     if start_active and not (context or normalised):
-        return _plain(made, rows, functions[0] if functions else activation(made.activation, f"{place}.activation"))
+        function = functions[0] if functions else activation(made.activation, f"{place}.activation")
+        return sorted_by_degree(_plain(made, rows, function))
     options = _Options(context, residual, shifted_by, shifted_inside, start_active)
-    return _wired(made, place, rows, functions, options)
+    return sorted_by_degree(_wired(made, place, rows, functions, options))
 
 
 class _Options(NamedTuple):

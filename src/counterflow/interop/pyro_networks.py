@@ -10,6 +10,7 @@ from ..conditioners.masked_network import Activated, Dense, Shifted, Wire
 from .activations import activation
 from .dense_networks import linears_of, mlp
 from .libraries import library
+from .sorting import sorted_by_degree
 from .unsupported import Unsupported, named
 from .weights import Rows, write
 
@@ -39,8 +40,8 @@ def autoregressive_network(arn: Any, place: str, rows: Rows, *, context: bool) -
             target: Any = ours
             write(target, *_in_force(theirs))
         write(net.out, *rows.translate(*_in_force(arn.layers[-1])))
-        return net
-    return _with_skips(arn, rows, function, order, degrees)
+        return sorted_by_degree(net)
+    return sorted_by_degree(_with_skips(arn, rows, function, order, degrees))
 
 
 def _with_skips(

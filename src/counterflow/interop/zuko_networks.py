@@ -12,6 +12,7 @@ from ..conditioners import program as steps_of
 from ..conditioners.masked_network import Activated, Added, Dense, Shifted, Wire
 from .activations import activation
 from .dense_networks import mlp
+from .sorting import sorted_by_degree
 from .unsupported import Unsupported, named
 from .weights import Rows, write
 
@@ -91,8 +92,8 @@ def conditioner(net: Any, place: str, rows: Rows, features: int) -> MaskedMLP | 
     functions = parts[1:-1:2]
     plain = [isinstance(part, _Layer) for part in parts] == [index % 2 == 0 for index in range(len(parts))]
     if plain and len({repr(function) for function in functions}) == 1:
-        return _plain([first, *parts[2::2]], context, functions[0], num_params)
-    return _wired([first, *parts[1:]], context, place, num_params)
+        return sorted_by_degree(_plain([first, *parts[2::2]], context, functions[0], num_params))
+    return sorted_by_degree(_wired([first, *parts[1:]], context, place, num_params))
 
 
 def _plain(layers: list[_Layer], context: Tensor | None, function: nn.Module, num_params: int) -> MaskedMLP:

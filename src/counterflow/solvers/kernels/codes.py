@@ -5,6 +5,9 @@ BIAS, SHIFT, LINEAR, ACTIVATE, ADD, GATE, KEEP = range(7)
 STEP_KIND, STEP_TARGET, STEP_SOURCE, STEP_DATA, STEP_ROWS, STEP_COLUMNS, STEP_STRIDE, STEP_CODE = range(8)
 STEP_FIELDS = 8
 
+# The STEP_CODE of a LINEAR row: whether the columns of its weights lie in the order of its source.
+IN_ORDER, SCATTERED = range(2)
+
 # Activations.
 IDENTITY, RELU, LEAKY_RELU, ELU, TANH, SIGMOID, SILU, SOFTPLUS = range(8)
 

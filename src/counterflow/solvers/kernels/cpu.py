@@ -58,7 +58,7 @@ def run(
         np.int64,
     ).reshape(-1, 3)
     mode = codes.EVALUATE if evaluate else codes.SOLVE
-    if 0 < samples <= FEW and tables.contiguous:
+    if 0 < samples <= FEW:
         scratch = np.empty((tables.flat_buffers[-1] + 16) * one.itemsize, np.uint8)
         arguments = (tables.ends, tables.flat_buffers, filled.numbers, *encoded, places, one, scratch, (0, samples))
         solve_samples(mode, program.num_params, filled.steps, *arguments)

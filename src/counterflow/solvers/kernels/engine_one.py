@@ -1,4 +1,4 @@
-"""The CPU kernel for one sample: every unit is one dot product of a contiguous row of weights."""
+"""The CPU kernel for one sample: every unit is one dot product with a row of weights."""
 
 from .activations import activate
 from .codes import (
@@ -14,8 +14,10 @@ from .codes import (
     PLACE_DATA,
     PLACE_ROWS,
     PLACE_STRIDE,
+    SCATTERED,
     SHIFT,
     STEP_CODE,
+    STEP_COLUMNS,
     STEP_DATA,
     STEP_KIND,
     STEP_ROWS,
@@ -26,7 +28,7 @@ from .codes import (
 from .compiled import kernel
 from .lanes import full, lane_count, pointer, store
 from .maps import apply_maps
-from .product import dot, shifted
+from .product import dot, dot_at, shifted
 
 AHEAD = 4  # rows by which the memory of weights is asked for before they are read
 
@@ -37,7 +39,7 @@ def solve_samples(
 ):
     """All rows of samples first .. last, one after the other; modes SOLVE and EVALUATE.
 
-    The arguments are those of `solve_tiles`; every weight's row must be contiguous, in the order of its source.
+    The arguments are those of `solve_tiles`. Rows of weights that lie in the order of their source are read fastest.
     """
     memory = pointer((scratch.ctypes.data + 63) // 64 * 64, one)
     lanes = lane_count(memory)
@@ -75,10 +77,15 @@ def solve_samples(
                 elif kind == LINEAR:
                     available = ends[source, k] if source == 0 else ends[source, k + 1]
                     size = ends[target, ends.shape[1] - 1]
-                    for r in range(start, stop):
-                        to[r - start] += dot(
-                            shifted(data, rows[r]), of, available, shifted(data, rows[min(r + AHEAD, size - 1)])
-                        )
+                    if steps[index, STEP_CODE] == SCATTERED:
+                        columns = pointer(steps[index, STEP_COLUMNS], steps[0, 0])
+                        for r in range(start, stop):
+                            to[r - start] += dot_at(shifted(data, rows[r]), columns, of, available, 0.0 * one)
+                    else:
+                        for r in range(start, stop):
+                            to[r - start] += dot(
+                                shifted(data, rows[r]), of, available, shifted(data, rows[min(r + AHEAD, size - 1)])
+                            )
                 elif kind == ACTIVATE:
                     if steps[index, STEP_ROWS] != 0:
                         for r in range(start, stop):

@@ -162,3 +162,20 @@ def dot(weight, source, length, ahead):
         a = fma(load_first(weight, j, length - j), load_first(source, j, length - j), a)
         j += count
     return total((a + b) + (c + d))
+
+
+@inlined
+def dot_at(weight, column_at, source, length, zero):
+    """The same, of weights that are scattered: sum of W[column_at[j]] source[j], in the precision of `zero`."""
+    a = b = c = d = zero
+    j = 0
+    while j + 4 <= length:
+        a += weight[column_at[j]] * source[j]
+        b += weight[column_at[j + 1]] * source[j + 1]
+        c += weight[column_at[j + 2]] * source[j + 2]
+        d += weight[column_at[j + 3]] * source[j + 3]
+        j += 4
+    while j < length:
+        a += weight[column_at[j]] * source[j]
+        j += 1
+    return (a + b) + (c + d)

@@ -57,7 +57,6 @@ class Tables:
         members: For each row of `steps`, the step of the program that it belongs to.
         order, order_at: The coordinates in the order in which they are solved, and where that table lies.
         weights: How many there are, the masked ones included.
-        contiguous: Whether every row of weights is contiguous in the order of its source.
     """
 
     def __init__(self, program: Program, layout: Layout) -> None:
@@ -85,9 +84,6 @@ class Tables:
         self.steps = np.array(rows, np.int64)
         self.order = np.array(layout.order, np.int64)
         self.order_at = self._address(self.order)
-        self.contiguous = all(
-            bool((np.diff(layout.index[step.source]) == 1).all()) for step in program.steps if isinstance(step, Linear)
-        )
         linear = [step for step in program.steps if isinstance(step, Linear | Transposed)]
         self.weights = sum(program.sizes[step.source] * program.sizes[step.target] for step in linear)
         outputs = len(program.sizes) - 1
@@ -169,6 +165,8 @@ class Tables:
         row[codes.STEP_KIND], row[codes.STEP_TARGET], row[codes.STEP_SOURCE] = kind, target, source
         row[codes.STEP_ROWS] = 0 if rows is None else self._address(rows)
         row[codes.STEP_COLUMNS] = 0 if columns is None else self._address(columns)
+        if columns is not None and bool((np.diff(columns) != 1).any()):
+            row[codes.STEP_CODE] = codes.SCATTERED
         return row
 
     def fill(
