@@ -1,7 +1,12 @@
 """What the tests of conversions share: models that have learnt something, points, and how far apart two results are."""
 
+import functools
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+import counterflow as cf
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}  # of 1 + |value|
 ROWS = 200
@@ -42,3 +47,17 @@ def largest_difference(ours: Tensor, theirs: Tensor) -> float:
     assert ours.shape == theirs.shape
     assert ours.dtype == theirs.dtype
     return float(((ours - theirs).abs() / (1 + theirs.abs())).nan_to_num(torch.inf).max())
+
+
+@functools.cache
+def pair(zoo: Any, kind: str, width: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Any, cf.Flow]:
+    """A flow of another library, and what it becomes; not to be changed.
+
+    Args:
+        zoo: A module `zoo_*`.
+        kind: Of its `CASES`.
+        width: Of the context.
+        dtype: Of all.
+    """
+    theirs = zoo.made(kind, width, dtype)
+    return theirs, zoo.convert(theirs)

@@ -1,199 +1,27 @@
-"""Distributions of Pyro as flows of ours: each transform in both precisions and directions, with context or without."""
+"""Distributions of Pyro as flows of ours: what is refused, left alone, and what test_conversions does not ask."""
 
-import functools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pyro.distributions as dist
 import pytest
 import torch
 from pyro.distributions import transforms as T
-from pyro.nn import AutoRegressiveNN, ConditionalAutoRegressiveNN, ConditionalDenseNN, DenseNN
+from pyro.nn import AutoRegressiveNN, ConditionalDenseNN
 from torch import nn
 
-import counterflow as cf
 from counterflow.conditioners import MaskedMLP, MaskedNetwork
 from counterflow.interop import Unsupported, from_pyro
-from counterflow.interop.precision import by_default
-from interop.agreement import TOLERANCE, contexts, largest_difference, perturb_, points
-
-D, M, K = 5, 3, 4
-SPLINE = [K, K, K - 1, K]
-
-
-def arn(dims: Any = (1, 1), hidden: Any = (12, 14), **options: Any) -> Any:
-    return AutoRegressiveNN(D, list(hidden), list(dims), **options)
-
-
-def given_arn(dims: Any = (1, 1), hidden: Any = (12, 14), **options: Any) -> Any:
-    return ConditionalAutoRegressiveNN(D, M, list(hidden), list(dims), **options)
-
-
-def permute() -> Any:
-    return T.Permute(torch.randperm(D))
-
-
-def batch_norm() -> Any:
-    layer = T.BatchNorm(D)
-    layer.moving_mean.copy_(torch.linspace(-1, 1, D))
-    layer.moving_variance.copy_(torch.linspace(0.5, 2, D))
-    return layer.eval()
-
-
-def quadratic_coupling() -> Any:
-    net = DenseNN(2, [9, 9], [3 * K, 3 * K, 3 * (K - 1)])
-    return T.SplineCoupling(D, 2, net, K, order="quadratic", identity=True)
-
-
-PLAIN: dict[str, Callable[[], list[Any]]] = {
-    "affine": lambda: [T.AffineAutoregressive(arn()), permute(), T.affine_autoregressive(D)],
-    "affine, skips": lambda: [T.AffineAutoregressive(arn(skip_connections=True, nonlinearity=nn.Tanh()))],
-    "affine, stable": lambda: [
-        T.AffineAutoregressive(arn(), stable=True),
-        T.AffineAutoregressive(arn(), stable=True, sigmoid_bias=1.0),
-    ],
-    "affine, clipped": lambda: [
-        T.AffineAutoregressive(arn(), log_scale_min_clip=-0.1, log_scale_max_clip=0.1),
-        T.AffineAutoregressive(arn(), log_scale_min_clip=-1.0),
-    ],
-    "affine, three layers": lambda: [T.AffineAutoregressive(arn(hidden=(6, 20, 7)))],
-    "spline, linear": lambda: [
-        T.spline_autoregressive(D, [12, 12]),
-        permute(),
-        T.SplineAutoregressive(D, arn(SPLINE), K),
-    ],
-    "spline, quadratic": lambda: [T.SplineAutoregressive(D, arn(SPLINE[:3]), K, 2.0, order="quadratic")],
-    "spline, skips": lambda: [T.SplineAutoregressive(D, arn(SPLINE, skip_connections=True), K, 2.0)],
-    "spline coupling": lambda: [T.spline_coupling(D), permute(), T.spline_coupling(D, 3, [9], 5, 2.0)],
-    "spline coupling, quadratic": lambda: [quadratic_coupling(), permute(), quadratic_coupling()],
-    "splines": lambda: [T.Spline(D, 4), permute(), T.Spline(D, 3, bound=2.0, order="quadratic")],
-    "affine coupling": lambda: [T.affine_coupling(D), permute(), T.affine_coupling(D, [8, 8], 3)],
-    "batch normalisation": lambda: [T.AffineAutoregressive(arn()), batch_norm(), T.AffineAutoregressive(arn())],
-    "composed": lambda: [
-        T.ComposeTransform([permute(), T.AffineAutoregressive(arn()).inv]).inv,
-        dist.torch_transform.ComposeTransformModule([T.spline_coupling(D)]),
-        torch.distributions.AffineTransform(torch.linspace(-1, 1, D), 0.5),
-    ],
-}
-GIVEN: dict[str, Callable[[], list[Any]]] = {
-    "affine": lambda: [
-        T.ConditionalAffineAutoregressive(given_arn()),
-        permute(),
-        T.ConditionalAffineAutoregressive(given_arn(skip_connections=True), stable=True),
-    ],
-    "spline, linear": lambda: [
-        T.ConditionalSplineAutoregressive(D, given_arn(SPLINE), count_bins=K, bound=2.0),
-        T.conditional_spline_autoregressive(D, M, [12, 12]),
-    ],
-    "affine coupling": lambda: [T.conditional_affine_coupling(D, M), permute(), T.conditional_affine_coupling(D, M)],
-    "splines": lambda: [T.conditional_spline(D, M, [9]), permute(), T.Spline(D)],
-    "composed": lambda: [
-        dist.conditional.ConditionalComposeTransformModule([T.conditional_affine_coupling(D, M), permute()])
-    ],
-}
-CASES = [(kind, 0) for kind in PLAIN] + [(kind, M) for kind in GIVEN]
-PRECISIONS = (torch.float32, torch.float64)
-EVERY = pytest.mark.parametrize(
-    ("kind", "width", "inverted", "dtype"),
-    [(*case, inverted, dtype) for case in CASES for inverted in (False, True) for dtype in PRECISIONS],
-)
-
-
-def modules(transforms: list[Any]) -> Iterator[nn.Module]:
-    """Those inside inverses and compositions, too."""
-    for transform in transforms:
-        if isinstance(transform, nn.Module):
-            yield transform
-        elif isinstance(transform, T.ComposeTransform):
-            yield from modules(transform.parts)
-        elif isinstance(transform, torch.distributions.transforms._InverseTransform):
-            yield from modules([transform._inv])
-
-
-def distribution(transforms: list[Any], dtype: torch.dtype = torch.float32, *, width: int = 0) -> Any:
-    base = dist.Normal(torch.zeros(D, dtype=dtype), torch.ones(D, dtype=dtype)).to_event(1)
-    kinds = dist.ConditionalTransformedDistribution if width else dist.TransformedDistribution
-    return kinds(base, transforms)
-
-
-def made(kind: str, width: int = 0, inverted: bool = False, dtype: torch.dtype = torch.float64) -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        transforms = (GIVEN if width else PLAIN)[kind]()
-        for module in modules(transforms):
-            perturb_(module, 0.1).to(dtype)
-    return distribution([t.inv for t in transforms[::-1]] if inverted else transforms, dtype, width=width)
-
-
-@functools.cache
-def pair(kind: str, width: int = 0, inverted: bool = False, dtype: torch.dtype = torch.float64) -> tuple[Any, cf.Flow]:
-    theirs = made(kind, width, inverted, dtype)
-    return theirs, from_pyro(theirs)
-
-
-def given(width: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
-    context = contexts(width, dtype)
-    return () if context is None else (context,)
-
-
-def conditioned(theirs: Any, context: tuple[torch.Tensor, ...]) -> Any:
-    return theirs.condition(*context) if context else theirs
-
-
-@EVERY
-@torch.no_grad()
-def test_a_converted_distribution_scores_as_the_original(
-    kind: str, width: int, inverted: bool, dtype: torch.dtype
-) -> None:
-    theirs, ours = pair(kind, width, inverted, dtype)
-    x, c = points(D, dtype, spread=1.5), given(width, dtype)
-    with by_default(dtype):  # Pyro inverts affine autoregressive transforms in no other precision
-        expected = conditioned(theirs, c).log_prob(x)
-    assert largest_difference(ours.log_prob(x, *c), expected) <= TOLERANCE[dtype]
-
-
-@EVERY
-@torch.no_grad()
-def test_equal_noise_gives_equal_samples(kind: str, width: int, inverted: bool, dtype: torch.dtype) -> None:
-    theirs, ours = pair(kind, width, inverted, dtype)
-    c, rows = given(width, dtype), 200
-    torch.manual_seed(3)
-    with by_default(dtype):
-        expected = conditioned(theirs, c).sample((rows,))
-    torch.manual_seed(3)
-    drawn = ours.sample(() if width else (rows,), *c)
-    assert drawn.shape == (rows, D)
-    # The inverse of a steep map carries the rounding of either library further than its density does.
-    assert largest_difference(drawn, expected) <= 10 * TOLERANCE[dtype]
-
-
-@pytest.mark.parametrize(("kind", "width"), CASES)
-def test_a_converted_distribution_is_saved_and_loaded(kind: str, width: int, tmp_path: Path) -> None:
-    _, ours = pair(kind, width)
-    cf.save(tmp_path / "flow.safetensors", ours)
-    again = cf.load(tmp_path / "flow.safetensors")
-    x, c = points(D, torch.float64), given(width, torch.float64)
-    assert torch.equal(again.log_prob(x, *c), ours.log_prob(x, *c))
-
-
-@pytest.mark.parametrize("kind", ["affine", "spline, linear", "spline coupling", "affine, skips"])
-def test_a_converted_distribution_is_trained_further(kind: str) -> None:
-    theirs = made(kind, inverted=True)
-    ours = from_pyro(theirs)
-    x = points(D, torch.float64)[20:]
-    loss = -ours.log_prob(x).mean()
-    loss.backward()
-    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in ours.parameters() if p.requires_grad)
-    torch.optim.SGD(ours.parameters(), lr=1e-4).step()
-    assert float(-ours.log_prob(x).detach().mean()) < float(loss.detach())
+from interop import zoo_pyro
+from interop.agreement import largest_difference, pair, perturb_, points
+from interop.zoo_pyro import GIVEN, D, M, arn, distribution, made, permute
 
 
 def test_networks_become_plain_masked_mlps_where_they_fit_one() -> None:
-    assert type(pair("affine")[1].bijection.parts[0].conditioner) is MaskedMLP
-    assert type(pair("affine, skips")[1].bijection.conditioner) is MaskedNetwork
-    transform = pair("affine")[0].transforms[0]
-    assert pair("affine")[1].bijection.parts[0].order == tuple(transform.arn.permutation.tolist())
+    assert type(pair(zoo_pyro, "affine")[1].bijection.parts[0].conditioner) is MaskedMLP
+    assert type(pair(zoo_pyro, "affine, skips")[1].bijection.conditioner) is MaskedNetwork
+    transform = pair(zoo_pyro, "affine")[0].transforms[0]
+    assert pair(zoo_pyro, "affine")[1].bijection.parts[0].order == tuple(transform.arn.permutation.tolist())
 
 
 @pytest.mark.parametrize("trainable", [False, True])
