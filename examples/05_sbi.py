@@ -48,13 +48,18 @@ def main() -> None:
     )
 
     truths = PRIOR.sample((400,))
-    drawn = posterior.sample_batched((127,), x=two_moons(truths), show_progress_bars=False)
+    seen = two_moons(truths)
+    drawn = posterior.sample_batched((127,), x=seen, show_progress_bars=False)
     generator = torch.Generator().manual_seed(0)
     ranks = diagnostics.simulation_based_calibration(drawn, truths, generator=generator)
     coverage = diagnostics.tarp(drawn, truths, generator=generator)
     print(f"Ranks of the truth among draws: p = {ranks.uniformity.p_value} for the two parameters.")
-    print(f"Expected coverage is off by {coverage.statistic:.3f} at most (p = {coverage.p_value:.2f}).")
+    print(f"TARP: expected coverage is off by {coverage.statistic:.3f} at most (p = {coverage.p_value:.2f}).")
+    ranked = diagnostics.density_ranks(estimator.net, truths, seen, draws=127, generator=generator)
+    densest = diagnostics.coverage(ranked, levels=(0.5, 0.9)).coverage
+    print(f"The densest 50 % and 90 % of the posteriors hold {densest[0]:.2f} and {densest[1]:.2f} of the truths.")
     assert coverage.statistic < 0.15
+    assert abs(densest[1] - 0.9) < 0.08
     assert 0.35 < upper < 0.65
     assert bool((draws.abs() <= 1).all())
 

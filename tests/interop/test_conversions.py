@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import counterflow as cf
-from interop import zoo_nflows, zoo_normflows, zoo_pyro, zoo_zuko
-from interop.agreement import TOLERANCE, contexts, largest_difference, pair, points
+from foreign import zoo_nflows, zoo_normflows, zoo_pyro, zoo_zuko
+from foreign.agreement import TOLERANCE, contexts, largest_difference, pair, points
 
 # What other libraries call that torch and NumPy no longer like.
 pytestmark = [

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from counterflow import models
-from interop.agreement import largest_difference
+from foreign.agreement import largest_difference
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

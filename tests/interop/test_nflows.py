@@ -15,9 +15,9 @@ from torch import nn
 import counterflow as cf
 from counterflow.conditioners import MaskedMLP
 from counterflow.interop import Unsupported, UntestedVersion, from_nflows
-from interop import zoo_nflows
-from interop.agreement import contexts, largest_difference, pair, points
-from interop.zoo_nflows import MASK, D, H, affine, made, net, spline, stack
+from foreign import zoo_nflows
+from foreign.agreement import contexts, largest_difference, pair, points
+from foreign.zoo_nflows import MASK, D, H, affine, made, net, spline, stack
 
 # nflows solves with a function that torch no longer likes.
 pytestmark = pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")

@@ -11,9 +11,9 @@ from torch import nn
 
 from counterflow.conditioners import MaskedMLP, MaskedNetwork
 from counterflow.interop import Unsupported, from_normflows
-from interop import zoo_normflows
-from interop.agreement import largest_difference, pair, perturb_, points
-from interop.zoo_normflows import PLAIN, D, F, H, M, made, maf, started
+from foreign import zoo_normflows
+from foreign.agreement import largest_difference, pair, perturb_, points
+from foreign.zoo_normflows import PLAIN, D, F, H, M, made, maf, started
 
 # What normflows calls when it makes a matrix, and a uniform base.
 pytestmark = [

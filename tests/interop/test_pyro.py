@@ -12,9 +12,9 @@ from torch import nn
 
 from counterflow.conditioners import MaskedMLP, MaskedNetwork
 from counterflow.interop import Unsupported, from_pyro
-from interop import zoo_pyro
-from interop.agreement import largest_difference, pair, perturb_, points
-from interop.zoo_pyro import GIVEN, D, M, arn, distribution, made, permute
+from foreign import zoo_pyro
+from foreign.agreement import largest_difference, pair, perturb_, points
+from foreign.zoo_pyro import GIVEN, D, M, arn, distribution, made, permute
 
 
 def test_networks_become_plain_masked_mlps_where_they_fit_one() -> None:

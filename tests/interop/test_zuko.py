@@ -14,9 +14,9 @@ from torch import nn
 import counterflow as cf
 from counterflow.conditioners import MaskedMLP
 from counterflow.interop import Unsupported, UntestedVersion, from_zuko
-from interop import zoo_zuko
-from interop.agreement import pair, points
-from interop.zoo_zuko import COUPLED, LINEAR, MASKED, D, H, made, stack
+from foreign import zoo_zuko
+from foreign.agreement import pair, points
+from foreign.zoo_zuko import COUPLED, LINEAR, MASKED, D, H, made, stack
 
 
 def test_fitting_goes_on_from_the_converted_weights() -> None:

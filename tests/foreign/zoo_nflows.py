@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import counterflow as cf
 from counterflow.interop import from_nflows
-from interop.agreement import perturb_, points
+from foreign.agreement import perturb_, points
 
 D, H = 5, 16
 MASK = torch.tensor([1, -1, 1, -1, 1])

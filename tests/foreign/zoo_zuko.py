@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import counterflow as cf
 from counterflow.interop import from_zuko
-from interop.agreement import perturb_, points
+from foreign.agreement import perturb_, points
 
 D, H = 5, (24, 24)
 GRAPH = torch.tensor(

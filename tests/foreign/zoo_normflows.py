@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import counterflow as cf
 from counterflow.interop import from_normflows
 from counterflow.interop.precision import by_default
-from interop.agreement import ROWS, perturb_
+from foreign.agreement import ROWS, perturb_
 
 D, M, H = 5, 3, 16
 F = nf.flows

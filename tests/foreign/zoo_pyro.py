@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import counterflow as cf
 from counterflow.interop import from_pyro
 from counterflow.interop.precision import by_default
-from interop.agreement import ROWS, perturb_
+from foreign.agreement import ROWS, perturb_
 
 D, M, K = 5, 3, 4
 SPLINE = [K, K, K - 1, K]

@@ -1,0 +1,100 @@
+"""The tables of benchmarks/interop.py: of all in results/interop.md, of each library in its page of docs/interop."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import interop_models
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = {"zuko": "zuko", "nflows": "nflows", "normflows": "normflows", "Pyro": "pyro"}
+WANTED = {(1, 64): 40, (1, 256): 100, (1000, 64): 80, (1000, 256): 300}
+SPEED = (
+    "Processor seconds of sampling. {sizes} Wanted: what the project set itself as a goal; the flows have an order "
+    "of their own from one layer to the next."
+)
+DENSITY = (
+    "Largest differences, relative where a value is above 1. Of log densities, at points of which a tenth lie far out: "
+    "between ours and theirs in double and in single precision, and of either in single precision from theirs in "
+    "double. Of samples: from equal noise; a steep flow carries the rounding of its noise far."
+)
+
+
+def write(found: dict[str, Any], results: Path) -> None:
+    """The results as a page, and in the pages of the libraries whatever stands between the marks."""
+    parts = [f"# Flows of other libraries\n\n{_about(found)}"]
+    for library, page in PAGES.items():
+        tables = _tables(found, library)
+        if tables:
+            parts.append(f"## {library}\n\n" + "\n\n".join(tables))
+            _into_page(REPOSITORY / "docs" / "interop" / f"{page}.md", "\n\n".join([_about(found), *tables]))
+    parts += [f"## sbi: {name}\n\n{_sbi(cell)}" for name, cell in found.get("sbi", {}).items()]
+    results.write_text("\n\n".join(parts) + "\n")
+
+
+def _about(found: dict[str, Any]) -> str:
+    about = found["about"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return f"Written by `benchmarks/interop.py` ({about['machine']}; {versions}; one thread)."
+
+
+def _into_page(page: Path, text: str) -> None:
+    marks = ("<!-- measured -->", "<!-- end of measured -->")
+    new, count = re.subn(
+        f"{marks[0]}.*{marks[1]}", lambda _: f"{marks[0]}\n\n{text}\n\n{marks[1]}", page.read_text(), flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"{page} has no place for its table: {marks[0]} ... {marks[1]}")
+    page.write_text(new)
+
+
+def _tables(found: dict[str, Any], library: str) -> list[str]:
+    speed = [(name, cell) for name, cell in found.get("speed", {}).items() if name.split()[0] == library]
+    density = [(name, cell) for name, cell in found.get("density", {}).items() if name.split("; ")[0] == library]
+    tables = []
+    if speed:
+        tables.append(SPEED.format(sizes=interop_models.SIZES) + "\n\n" + _speed(speed))
+    if density:
+        tables.append(DENSITY + "\n\n" + _density(density))
+    return tables
+
+
+def _speed(cells: list[tuple[str, Any]]) -> str:
+    lines = ["| flow | D | rows | before, s | after, s | times faster | wanted |", "|---|---|---|---|---|---|---|"]
+    for name, cell in sorted(cells, key=lambda own: (own[0].split("; ")[0], int(own[0].split("; ")[1]))):
+        kind, features = name.split(" ", 1)[1].split("; ")
+        for rows, entry in cell.items():
+            wanted, ratio = WANTED.get((int(rows), int(features))), entry["before"] / entry["after"]
+            numbers = f"{int(rows):,} | {entry['before']:.3g} | {entry['after']:.3g} | {_whole(ratio)}"
+            lines.append(f"| {kind} | {features} | {numbers} | {wanted or ''} |")
+    return "\n".join(lines)
+
+
+def _whole(ratio: float) -> str:
+    return f"{float(f'{ratio:.3g}'):,.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+
+def _density(cells: list[tuple[str, Any]]) -> str:
+    lines = [
+        "| flow | context | log p, double | log p, single | ours from truth | theirs from truth | samples, double "
+        "| samples, single |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    order = ("double", "single", "single ours", "single theirs", "double, samples", "single, samples")
+    for name, cell in cells:
+        _, kind, width = name.split("; ")
+        lines.append(f"| {kind} | {width} | " + " | ".join(f"{cell[key]:.0e}" for key in order) + " |")
+    return "\n".join(lines)
+
+
+def _sbi(cell: dict[str, Any]) -> str:
+    lines = [
+        "| estimator | training, s | 10,000 draws, s | C2ST, mean over observations | by observation |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, entry in cell["estimators"].items():
+        each, mean = ", ".join(f"{value:.3f}" for value in entry["c2st"]), sum(entry["c2st"]) / len(entry["c2st"])
+        lines.append(f"| {kind} | {entry['training']:.1f} | {entry['sampling']:.3g} | {mean:.3f} | {each} |")
+    return f"{cell['what']}\n\n" + "\n".join(lines)
