@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from nflows import distributions as d
 from nflows import transforms as t
 from nflows.flows import Flow
+from nflows.transforms.made import MADE
 from torch import nn
 
 import counterflow as cf
 from counterflow.conditioners import MaskedMLP
 from counterflow.interop import Unsupported, UntestedVersion, from_nflows
 from foreign import zoo_nflows
-from foreign.agreement import contexts, largest_difference, pair, points
+from foreign.agreement import contexts, largest_difference, pair, perturb_, points
 from foreign.zoo_nflows import MASK, D, H, affine, made, net, spline, stack
 
 # nflows solves with a function that torch no longer likes.
@@ -130,14 +132,95 @@ def test_what_cannot_be_converted_is_named_with_its_place(case: str) -> None:
     assert refused.value.place == place
 
 
-def test_a_scale_of_somebodys_own_is_refused() -> None:
-    class Clamped(t.AffineCouplingTransform):
-        def _scale_and_shift(self, transform_params: Any) -> Any:
-            scale, shift = super()._scale_and_shift(transform_params)
-            return scale.clamp(max=0.9), shift
+SCALES: dict[str, Callable[[Any], Any]] = {
+    "sigmoid": lambda a: torch.sigmoid(a + 2) + 1e-3,
+    "sigmoid, shifted otherwise": lambda a: torch.sigmoid(a - 0.3) + 0.5,
+    "softplus": lambda a: F.softplus(a) + 1e-3,
+    "softplus, shifted": lambda a: F.softplus(a + 1) + 1e-2,
+    "exponential": torch.exp,
+    "clipped": lambda a: a.clamp(-5, 3).exp(),
+    "clipped above": lambda a: a.clamp(max=2).exp(),
+    "soft-clipped": lambda a: (a / (1 + a.abs() / 3)).exp(),
+}
 
-    with pytest.raises(Unsupported, match="whose scale is not"):
-        from_nflows(stack(Clamped(MASK, net(0))))
+
+def scaled(function: Callable[[Any], Any]) -> Any:
+    class Scaled(t.AffineCouplingTransform):
+        def _scale_and_shift(self, transform_params: Any) -> Any:
+            shift, a = transform_params.chunk(2, 1)
+            return function(a), shift
+
+    return Scaled
+
+
+@pytest.mark.parametrize("name", SCALES)
+@torch.no_grad()
+def test_the_scale_of_a_coupling_is_recognised_by_its_values(name: str) -> None:
+    torch.manual_seed(0)
+    theirs = perturb_(stack(scaled(SCALES[name])(MASK, net(0)))).double().eval()
+    ours, x = from_nflows(theirs), points(D, torch.float64)
+    assert largest_difference(ours.log_prob(x), theirs.log_prob(x)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "function", [lambda a: (2 * torch.tanh(a / 2)).exp(), lambda a: torch.sigmoid(a).clamp(max=0.9)]
+)
+def test_a_scale_of_somebodys_own_is_refused(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(Unsupported, match="Scaled whose scale is none of") as refused:
+        from_nflows(stack(affine(0), scaled(function)(MASK, net(0))))
+    assert refused.value.place == "_transform._transforms[1]"
+
+
+class Steeper(t.MaskedAffineAutoregressiveTransform):
+    def _elementwise_forward(self, inputs: Any, autoregressive_params: Any) -> Any:
+        return super()._elementwise_forward(2 * inputs, autoregressive_params)
+
+
+class OwnMADE(MADE):
+    def forward(self, inputs: Any, context: Any = None) -> Any:
+        return super().forward(inputs, context).sin()
+
+
+def test_a_subclass_that_computes_something_else_is_named_with_its_place() -> None:
+    with pytest.raises(Unsupported, match="Steeper, whose _elementwise_forward is not that") as refused:
+        from_nflows(stack(affine(0), Steeper(D, H)))
+    assert refused.value.place == "_transform._transforms[1]"
+    layer = affine(0)
+    layer.autoregressive_net = OwnMADE(D, H, output_multiplier=2)
+    with pytest.raises(Unsupported, match="OwnMADE, whose forward is not that of MADE") as refused:
+        from_nflows(stack(layer))
+    assert refused.value.place == "_transform._transforms[0].autoregressive_net"
+
+
+def test_a_subclass_with_a_constructor_of_its_own_is_converted() -> None:
+    class Small(t.MaskedAffineAutoregressiveTransform):
+        def __init__(self) -> None:
+            super().__init__(D, 4)
+
+    theirs, x = stack(Small()).double(), points(D, torch.float64)
+    with torch.no_grad():
+        assert largest_difference(from_nflows(theirs).log_prob(x), theirs.eval().log_prob(x)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "shape", "words"),
+    [
+        ("embedding net", 3, (0, 3), "expected some contexts"),
+        ("conditional base", 3, (7, 4), "expected contexts with 3 features"),
+        ("residual MADE", 0, (7, 3), "takes no context"),
+    ],
+)
+def test_contexts_that_do_not_fit_are_refused(kind: str, width: int, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        from_nflows(made(kind, width), context=torch.zeros(shape))
+
+
+def test_a_model_of_nan_is_called_one() -> None:
+    theirs = made("residual MADE", 0)
+    with torch.no_grad():
+        next(theirs.parameters()).fill_(torch.nan)
+    with pytest.raises(Unsupported, match="NaN among its weights"):
+        from_nflows(theirs)
 
 
 def test_a_layer_that_computes_something_else_is_refused() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import normflows as nf
 import pytest
 import torch
+from normflows.nets.made import MADE
 from torch import nn
 
 from counterflow.conditioners import MaskedMLP, MaskedNetwork
@@ -44,7 +45,7 @@ def test_a_conversion_leaves_the_original_and_the_random_streams_alone() -> None
     ours = from_normflows(theirs)
     assert torch.equal(torch.get_rng_state(), before)
     assert theirs.training
-    assert ours.training
+    assert not ours.training  # as it is in evaluation mode: dropout would make the density a random one
     assert all(torch.equal(value, state[name]) for name, value in theirs.state_dict().items())
 
 
@@ -102,8 +103,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     ),
     "network": (
         lambda: model(F.AffineCouplingBlock(nf.nets.MLP([3, 8, 4], output_fn="tanh"))),
-        "model.flows[0].flows[1].param_map.net",
-        "activation between",
+        "model.flows[0].flows[1].param_map.net[3]",
+        "Tanh after the last linear layer",
+    ),
+    "no context": (
+        lambda: nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(D), [F.MaskedAffineAutoregressive(D, H)]),
+        "model.flows[0].autoregressive_net",
+        "without a context, in a model that is given one",
     ),
     "base": (lambda: model(maf(), base=nf.distributions.base.UniformGaussian(D, [0])), "model.q0", "UniformGaussian"),
     "image": (lambda: model(maf(), base=nf.distributions.base.DiagGaussian((1, D))), "model.q0", "DiagGaussian"),
@@ -137,6 +143,19 @@ def test_few_coordinates_are_enough(features: int) -> None:
     x = points(features, torch.float64)
     with torch.no_grad():
         assert largest_difference(from_normflows(theirs).log_prob(x), theirs.log_prob(x)) <= 1e-10
+
+
+class OwnMADE(MADE):  # type: ignore[misc]
+    def forward(self, inputs: Any, context: Any = None) -> Any:
+        return super().forward(inputs, context).sin()
+
+
+def test_a_network_of_a_class_that_computes_something_else_is_named_with_its_place() -> None:
+    layer = maf()
+    layer.flow.autoregressive_net = OwnMADE(D, H, output_multiplier=2)
+    with pytest.raises(Unsupported, match="OwnMADE, whose forward is not that of MADE") as refused:
+        from_normflows(model(layer))
+    assert refused.value.place == "model.flows[0].flow.autoregressive_net"
 
 
 def test_a_subclass_that_computes_something_else_is_refused() -> None:

@@ -112,6 +112,13 @@ def test_what_cannot_be_converted_is_named_with_its_place(case: str) -> None:
     assert refused.value.place == place
 
 
+@torch.no_grad()
+def test_an_affine_map_of_two_numbers_is_one_of_every_coordinate() -> None:
+    theirs = distribution([permute(), torch.distributions.AffineTransform(1.0, 2.0)])
+    x = points(D, torch.float32)
+    assert largest_difference(from_pyro(theirs).log_prob(x), theirs.log_prob(x)) <= 1e-5
+
+
 @pytest.mark.filterwarnings("ignore:ConditionalAutoRegressiveNN input_dim = 1:UserWarning")
 @pytest.mark.parametrize("features", [1, 2])
 def test_few_coordinates_are_enough(features: int) -> None:

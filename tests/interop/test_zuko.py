@@ -81,6 +81,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "transform.transforms[0].hyper[1]",
         "Doubled",
     ),
+    "activation with weights": (
+        lambda: stack(MASKED(D, activation=nn.PReLU)),
+        "transform.transforms[0].hyper[1]",
+        "activation torch.nn.modules.activation.PReLU is not one of torch without weights",
+    ),
     "normalised layers": (
         lambda: stack(COUPLED(D, normalize=True)),
         "transform.transforms[0].hyper[2]",
@@ -109,6 +114,19 @@ def test_a_layer_that_computes_something_else_is_refused() -> None:
     theirs.transform.transforms[0].hyper[0].register_forward_hook(lambda module, inputs, output: output + 1)
     with pytest.raises(Unsupported, match="scores differently"):
         from_zuko(theirs)
+
+
+class Bent(MASKED):
+    def forward(self, c: Any = None) -> Any:
+        return super().forward(None if c is None else c.sin())
+
+
+def test_a_subclass_that_computes_something_else_is_named_with_its_place() -> None:
+    with pytest.raises(
+        Unsupported, match="Bent, whose forward is not that of MaskedAutoregressiveTransform"
+    ) as refused:
+        from_zuko(stack(MASKED(D), Bent(D)))
+    assert refused.value.place == "transform.transforms[1]"
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,8 @@ def sequential_mlp(layers: Sequence[Any], place: str, rows: Rows | None, *, cont
         else:
             functions.append(activation(layer, f"{place}[{index}]"))
     alternate = [type(layer) is nn.Linear for layer in layers if type(layer) is not nn.Dropout]
+    if alternate and not alternate[-1]:
+        raise Unsupported(f"{place}[{len(layers) - 1}]", f"a {named(layers[-1])} after the last linear layer")
     if alternate != [i % 2 == 0 for i in range(2 * len(linears) - 1)] or len(linears) < 2:
         raise Unsupported(place, "only linear layers with an activation between each two are known here, two or more")
     if len({repr(function) for function in functions}) > 1:

@@ -40,6 +40,8 @@ def conditioner_of(
     Raises:
         Unsupported: a block or an activation that has no equal here.
     """
+    if context and not hasattr(made, "context_layer"):
+        raise Unsupported(place, f"a {named(made)} without a context, in a model that is given one")
     blocks: Blocks = list(made.blocks)
     residual = not blocks or hasattr(blocks[0], "linear_layers")
     functions = [activation(b.activation, f"{place}.blocks[{i}].activation") for i, b in enumerate(blocks)]

@@ -15,6 +15,7 @@ from .libraries import library
 from .lu import inverted, lu_linear
 from .nflows_layers import autoregressive, context_affine, coupling, own_spline
 from .normal_bases import normal_base
+from .overridden import refuse_overridden
 from .unsupported import Unsupported, named
 from .verifying import ROWS, verified
 
@@ -36,6 +37,7 @@ def from_nflows(flow: nn.Module, *, context: Tensor | None = None) -> Flow:
     Raises:
         ImportError: nflows is not installed.
         Unsupported: a part that has no equal here, named with its place.
+        ValueError: contexts that do not fit the flow.
 
     Warns:
         UntestedVersion: another version of nflows than those tested.
@@ -47,6 +49,7 @@ def from_nflows(flow: nn.Module, *, context: Tensor | None = None) -> Flow:
 
     if not isinstance(flow, Theirs):
         raise Unsupported("flow", f"expected a nflows.flows.Flow, got a {named(flow)}")
+    refuse_overridden(flow, "nflows", allowed=frozenset({"_scale_and_shift", "_transform_dim_multiplier"}))
     original: Any = detached(flow).eval()
     for part in original.modules():
         if hasattr(part, "using_cache"):
@@ -86,16 +89,32 @@ def _width(parts: list[Bijection]) -> int:
 
 @torch.no_grad()
 def _contexts(flow: Flow, encoder: nn.Module, given: Tensor | None) -> Tensor | None:
-    """What the transforms see, (ROWS, M), when they are checked."""
+    """What the transforms see, (ROWS, M), when they are checked.
+
+    Raises:
+        ValueError: contexts that were given do not fit the flow.
+    """
     if not flow.context_features:
+        if given is not None:
+            raise ValueError("this flow takes no context, got one to check the conversion at")
         return None
     like = next(flow.parameters())
     if given is None:
         generator = torch.Generator().manual_seed(1)
         drawn = torch.randn(ROWS, flow.context_features, generator=generator, dtype=like.dtype)
         return drawn.to(like.device)
+    if not given.dim() or not len(given):
+        raise ValueError(f"expected some contexts to check the conversion at, got shape {tuple(given.shape)}")
     encoded: Tensor = encoder(given.to(like))
+    if encoded.shape[1:] not in ((flow.context_features,), (1,)):
+        raise ValueError(
+            f"expected contexts with {flow.context_features} features{_behind(encoder)}, got {tuple(encoded.shape[1:])}"
+        )
     return encoded.expand(len(encoded), flow.context_features)[torch.arange(ROWS) % len(encoded)]
+
+
+def _behind(encoder: nn.Module) -> str:
+    return "" if isinstance(encoder, nn.Identity) else " behind the embedding net"
 
 
 def _features(distribution: Any) -> int:

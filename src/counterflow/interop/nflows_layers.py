@@ -1,6 +1,5 @@
 """The layers of nflows that have a network, as bijections of ours; as there, from data to noise."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,11 +7,12 @@ from torch import Tensor, nn
 
 from ..bijections import Autoregressive, Bijection, Coupling
 from ..conditioners import MLP, ResidualMLP
-from ..univariate import Additive, Affine, Exp, Scale, ShiftedSigmoid, Softplus, Univariate
+from ..univariate import Additive, Affine, Exp, Scale, Softplus, Univariate
 from .activations import activation
 from .dense_networks import mlp, residual_mlp, sequential_mlp
 from .masked_networks import conditioner_of
 from .rational_splines import own_splines, rows_of, spline_of
+from .scales import KNOWN, recognised
 from .unsupported import Unsupported, named
 from .weights import Rows, coordinate_by_coordinate, plain_rows, write
 
@@ -102,18 +102,18 @@ def _affine(transform: Any, place: str, count: int) -> tuple[Additive | Affine, 
 
 
 def _scale(transform: Any, place: str) -> Scale:
-    """The form of its scale, recognised by its values."""
+    """The form of its scale, by its values."""
     count = len(transform.transform_features)
-    raw = torch.linspace(-12, 12, 97, dtype=torch.float64)
-    params = torch.cat([torch.zeros(97, count).to(raw), raw[:, None].expand(97, count)], 1)
-    found: Tensor = transform._scale_and_shift(params)[0][:, 0]
-    known: Sequence[Scale] = (ShiftedSigmoid(2.0, 1e-3), Softplus(1e-3), Exp())
-    for scale in known:
-        if torch.allclose(scale(raw)[0], found, rtol=1e-12, atol=0):
-            return scale
-    raise Unsupported(
-        place, "an affine coupling whose scale is not sigmoid(a + 2) + 0.001, softplus(a) + 0.001 or exp(a)"
-    )
+
+    def values(a: Tensor) -> Tensor:
+        params = torch.cat([a.new_zeros(len(a), count), a[:, None].expand(-1, count)], 1)
+        scales: Tensor = transform._scale_and_shift(params)[0]
+        return scales[:, 0]
+
+    scale = recognised(values)
+    if scale is None:
+        raise Unsupported(place, f"a {named(transform)} whose scale is none of {KNOWN}")
+    return scale
 
 
 def context_affine(encoder: Any, place: str, features: int, context_features: int) -> Coupling:

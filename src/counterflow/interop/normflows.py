@@ -18,6 +18,7 @@ from .libraries import library
 from .lu import inverted, lu_linear, permuted_lu
 from .normal_bases import normal_base
 from .normflows_layers import LAYERS
+from .overridden import refuse_overridden
 from .precision import by_default
 from .unsupported import Unsupported, named
 from .verifying import ROWS, verified
@@ -43,6 +44,7 @@ def from_normflows(model: Any) -> Flow:
     normflows = library("normflows")
     if type(model) not in (normflows.NormalizingFlow, normflows.ConditionalNormalizingFlow):
         raise Unsupported("model", f"a {named(model)} is neither a NormalizingFlow nor a ConditionalNormalizingFlow")
+    refuse_overridden(model, "normflows", "model.")
     context = type(model) is normflows.ConditionalNormalizingFlow
     parts = itertools.chain(model.flows.parameters(), model.q0.parameters(), model.q0.buffers())
     like = next((p for p in parts if p.is_floating_point()), torch.empty(0))
@@ -60,7 +62,7 @@ def from_normflows(model: Any) -> Flow:
             scores: Tensor = theirs.log_prob(x) if context is None else theirs.log_prob(x, context=context)
         return scores
 
-    return verified(flow, log_prob, context=contexts, origin="model").train(model.training).to(like)
+    return verified(flow, log_prob, context=contexts, origin="model").to(like)
 
 
 def _contexts(flow: Flow) -> Tensor:

@@ -46,7 +46,7 @@ def from_pyro(distribution: Any) -> Flow:
         base_dist = base_dist.base_dist
     loc, scale = _normal(base_dist)
     with torch.random.fork_rng(devices=[]):  # starting weights are drawn, and replaced
-        parts = [_parts(t, f"distribution.transforms[{i}]") for i, t in enumerate(distribution.transforms)]
+        parts = [_parts(t, f"distribution.transforms[{i}]", len(loc)) for i, t in enumerate(distribution.transforms)]
         chained = list(itertools.chain.from_iterable(parts))
         like = _like(chained, loc)
         base = _base(loc, scale)
@@ -89,24 +89,24 @@ def _like(parts: list[Bijection], loc: Tensor) -> Tensor:
     return next((p for p in parameters if p.is_floating_point()), loc)
 
 
-def _parts(transform: Any, place: str) -> list[Bijection]:
+def _parts(transform: Any, place: str, features: int) -> list[Bijection]:
     """The parts of a transform, from noise to data."""
     pyro = library("pyro-ppl").distributions
     kind = type(transform)
     if kind is pyro.conditional.ConstantConditionalTransform:
-        return _parts(transform.transform, place)
+        return _parts(transform.transform, place, features)
     if kind is td.transforms._InverseTransform:
-        return _inverted(transform._inv, place)
+        return _inverted(transform._inv, place, features)
     if kind.__name__ == "_ConditionalInverseTransformModule":
-        return _inverted(transform._transform, place)
+        return _inverted(transform._transform, place, features)
     if kind in (td.ComposeTransform, pyro.torch_transform.ComposeTransformModule):
-        members = [_parts(part, f"{place}.parts[{i}]") for i, part in enumerate(transform.parts)]
+        members = [_parts(part, f"{place}.parts[{i}]", features) for i, part in enumerate(transform.parts)]
         return list(itertools.chain.from_iterable(members))
     if kind is pyro.conditional.ConditionalComposeTransformModule:
-        members = [_parts(part, f"{place}.transforms[{i}]") for i, part in enumerate(transform.transforms)]
+        members = [_parts(part, f"{place}.transforms[{i}]", features) for i, part in enumerate(transform.transforms)]
         return list(itertools.chain.from_iterable(members))
     if kind is td.IndependentTransform:
-        return _parts(transform.base_transform, f"{place}.base_transform")
+        return _parts(transform.base_transform, f"{place}.base_transform", features)
     if kind is pyro.transforms.Permute:
         if transform.dim != -1:
             raise Unsupported(place, f"a permutation along axis {transform.dim}: only vectors are known here")
@@ -114,14 +114,14 @@ def _parts(transform: Any, place: str) -> list[Bijection]:
     if kind is pyro.transforms.BatchNorm:
         return [_batch_norm(transform, place)]
     if kind is td.AffineTransform:
-        return [_affine(transform, place)]
+        return [_affine(transform, place, features)]
     if kind.__name__ in TRANSFORMS and getattr(pyro.transforms, kind.__name__, None) is kind:
         return TRANSFORMS[kind.__name__](transform, place)
     raise Unsupported(place, f"a {named(transform)} has no equal here")
 
 
-def _inverted(transform: Any, place: str) -> list[Bijection]:
-    parts = _parts(transform, f"{place}.inv")
+def _inverted(transform: Any, place: str, features: int) -> list[Bijection]:
+    parts = _parts(transform, f"{place}.inv", features)
     return [part.bijection if isinstance(part, Inverse) else Inverse(part) for part in reversed(parts)]
 
 
@@ -137,12 +137,11 @@ def _batch_norm(transform: Any, place: str) -> Bijection:
     return ours
 
 
-def _affine(transform: td.AffineTransform, place: str) -> Bijection:
+def _affine(transform: td.AffineTransform, place: str, features: int) -> Bijection:
     loc, scale = torch.as_tensor(transform.loc), torch.as_tensor(transform.scale)
-    if not bool((scale > 0).all()) or max(loc.dim(), scale.dim()) != 1:
+    if not bool((scale > 0).all()) or max(loc.dim(), scale.dim()) > 1:
         raise Unsupported(place, "an affine transform without one positive scale for each coordinate of a vector")
-    loc, scale = torch.broadcast_tensors(loc, scale)
-    return Standardise(loc.tolist(), scale.tolist())
+    return Standardise(*(values.expand(features).tolist() for values in (loc, scale)))
 
 
 def _normal(base: Any) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ def verified(
     """The flow, if it scores as the foreign model does.
 
     Args:
-        flow: The result of a conversion.
+        flow: The result of a conversion; put into evaluation mode.
         theirs: (x, context) -> log p of the foreign model, (N, D) and (N, M) -> (N,).
         context: Random contexts, (N, M) as the user gives them, N = `ROWS`; None for a model without.
         origin: What was converted, for the message.
@@ -34,7 +34,6 @@ def verified(
         Unsupported: log densities differ by more than rounding, on draws of the converted flow or further out; or
             rounding alone decides them nearly everywhere.
     """
-    training = flow.training
     flow.eval()
     like = next(t for t in itertools.chain(flow.parameters(), flow.buffers()) if t.is_floating_point())
     generator = torch.Generator(like.device).manual_seed(0)
@@ -46,13 +45,15 @@ def verified(
         other = theirs(x, context)
         nudged = theirs(x * (1 + 16 * torch.finfo(x.dtype).eps * _noise(x, generator)), context)
         told += _check(flow.log_prob(x, *given), other, nudged, ALLOWED.get(weights or x.dtype, 1e-2), origin)
+    if not told and any(bool(p.isnan().any()) for p in flow.parameters()):
+        raise Unsupported(origin, "there are NaN among its weights: it has no density")
     if told < LEAST:
         raise Unsupported(
             origin,
             f"rounding alone changes the log densities of all but {told} of {3 * ROWS} random inputs, so the "
             "conversion cannot check itself: the model stretches space too strongly, or for single precision",
         )
-    return flow.train(training)
+    return flow
 
 
 def _check(ours: Tensor, other: Tensor, nudged: Tensor, allowed: float, origin: str) -> int:

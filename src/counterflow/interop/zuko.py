@@ -18,6 +18,7 @@ from .diagonal import constant_affine, learnt_affine
 from .libraries import library
 from .lu import inverted, lu_linear
 from .normal_bases import normal_base
+from .overridden import refuse_overridden
 from .unsupported import Unsupported, named
 from .verifying import ROWS, verified
 from .weights import Rows, coordinate_by_coordinate, plain_rows, write_parameter
@@ -50,6 +51,7 @@ def from_zuko(flow: nn.Module) -> Flow:
     zuko = library("zuko")
     if not isinstance(flow, zuko.flows.Flow):
         raise Unsupported("flow", f"expected a zuko.flows.Flow, before it is given a context, got a {named(flow)}")
+    refuse_overridden(flow, "zuko")
     with torch.random.fork_rng(devices=[]):  # starting weights are drawn, and then overwritten
         base, parts = _base(flow.base)
         parts += inverted(_parts(flow.transform, "transform", base.features))

@@ -184,7 +184,8 @@ def _part(layer: Any, place: str) -> "_Layer | _Block | nn.Module":
     if isinstance(layer, zuko.nn.Residual):
         inner, function, outer = layer
         return _Block(_layer(inner, f"{place}[0]"), activation(function, f"{place}[1]"), _layer(outer, f"{place}[2]"))
-    return _layer(layer, place) if hasattr(layer, "weight") else activation(layer, place)
+    linear = isinstance(layer, nn.Linear | zuko.nn.MaskedLinear | zuko.nn.Linear)
+    return _layer(layer, place) if linear else activation(layer, place)
 
 
 def _layer(layer: Any, place: str) -> _Layer:
