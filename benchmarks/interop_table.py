@@ -12,13 +12,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = {"zuko": "zuko", "nflows": "nflows", "normflows": "normflows", "Pyro": "pyro"}
 WANTED = {(1, 64): 40, (1, 256): 100, (1000, 64): 80, (1000, 256): 300}
 SPEED = (
-    "Processor seconds of sampling. {sizes} Wanted: what the project set itself as a goal; the flows have an order "
-    "of their own from one layer to the next."
+    "Processor seconds to sample, before and after the conversion. {sizes} Wanted is the goal that was set in advance."
 )
 DENSITY = (
-    "Largest differences, relative where a value is above 1. Of log densities, at points of which a tenth lie far out: "
-    "between ours and theirs in double and in single precision, and of either in single precision from theirs in "
-    "double. Of samples: from equal noise; a steep flow carries the rounding of its noise far."
+    "Largest differences, relative where a value is above 1. Of log p, a tenth of the points far out: ours from theirs "
+    "in double and in single precision, then either in single precision from theirs in double, which is the rounding "
+    "of each. Of samples, from equal noise: where a flow is steep it carries the rounding of its noise far."
 )
 
 
@@ -78,7 +77,7 @@ def _whole(ratio: float) -> str:
 
 def _density(cells: list[tuple[str, Any]]) -> str:
     lines = [
-        "| flow | context | log p, double | log p, single | ours from truth | theirs from truth | samples, double "
+        "| flow | context features | log p, double | log p, single | rounding of ours | of theirs | samples, double "
         "| samples, single |",
         "|---|---|---|---|---|---|---|---|",
     ]
