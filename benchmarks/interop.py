@@ -1,10 +1,11 @@
 """Flows of other libraries and what they become: differences of log densities and samples, and the time of a draw.
 
-    python benchmarks/interop.py [--sections density speed sbi] [--features 8 64 256] [--models ...] [--resume]
+    python benchmarks/interop.py [--sections density speed sbi] [--features 8 64 256] [--contexts 0 3]
+        [--dtypes float32 float64] [--models ...] [--resume]
 
 density   largest difference of log p and of samples from equal noise, in both precisions, with a context and
           without: of every architecture that is tested, and of the wide flows below
-speed     seconds to sample one row and 1,000 rows, before and after
+speed     seconds to sample one row and 1,000 rows, before and after, in both precisions, with a context and without
 sbi       two moons: NPE with sbi's default estimator and with ours: C2ST against the exact posterior, seconds
 
 One thread. Every finished cell is written at once, and the tables of docs/interop with it; `--resume` keeps those
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.metadata
+import itertools
 import json
 import sys
 import time
@@ -31,6 +33,8 @@ import torch
 from interop_sbi import two_moons
 from inverse_machine import processor
 
+from counterflow.interop.precision import by_default
+
 RESULTS = Path(__file__).resolve().parent / "results" / "interop.json"
 SECTIONS = ("density", "speed", "sbi")
 
@@ -42,6 +46,8 @@ def main() -> int:
     parser.add_argument(
         "--models", nargs="+", choices=tuple(interop_models.MODELS), default=list(interop_models.MODELS)
     )
+    parser.add_argument("--contexts", nargs="+", type=int, default=[0, 3], help="widths of the contexts")
+    parser.add_argument("--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"])
     parser.add_argument("--resume", action="store_true", help="keep cells already measured")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -53,8 +59,11 @@ def main() -> int:
             jobs.append(("density", "; ".join(map(str, case)), measure))
     for name in options.models:
         if "speed" in options.sections:
-            for features in options.features:
-                jobs.append(("speed", f"{name}; {features}", functools.partial(seconds, name, features)))
+            for features, width, dtype in itertools.product(options.features, options.contexts, options.dtypes):
+                if width and name in interop_models.WITHOUT_CONTEXT:
+                    continue
+                measure = functools.partial(seconds, name, features, width, getattr(torch, dtype))
+                jobs.append(("speed", f"{name}; {features}; {width}; {dtype}", measure))
     if "sbi" in options.sections:
         jobs.append(("sbi", "two moons", two_moons))
     for section, name, measure in jobs:
@@ -71,15 +80,17 @@ def main() -> int:
 
 
 @torch.no_grad()
-def seconds(name: str, features: int) -> dict[str, Any]:
-    """Processor seconds of sampling, before and after; of the slow ones a single call."""
-    pair = interop_models.made(name, features, 0, torch.float32)
-    assert pair is not None
+def seconds(name: str, features: int, width: int, dtype: torch.dtype) -> dict[str, Any]:
+    """Processor seconds of sampling, under one context if any, before and after; of the slow ones a single call."""
+    pair = interop_models.made(name, features, width, dtype)
+    c = torch.linspace(-1, 1, width, dtype=dtype) if width else None
+    given = () if c is None else (c,)
     cell = {}
     for rows in (1, 1000):
-        pair.ours.sample(rows)  # the first call of a kernel on a machine compiles it
-        after = _least(lambda rows=rows: pair.ours.sample(rows), 2.0)
-        before = _least(lambda rows=rows: pair.sample(rows), 2.0)
+        pair.ours.sample(rows, *given)  # the first call of a kernel on a machine compiles it
+        after = _least(lambda rows=rows: pair.ours.sample(rows, *given), 2.0)
+        with by_default(dtype):  # in which nflows and Pyro draw
+            before = _least(lambda rows=rows: pair.sample(rows, c), 2.0)
         cell[str(rows)] = {"before": before, "after": after}
     return cell
 

@@ -42,12 +42,13 @@ class Pair(NamedTuple):
 def flows() -> list[tuple[str, str, int]]:
     """Every flow that is measured: its library, its name, the width of its context."""
     zoo = [(library, *case) for library, zoo in ZOOS.items() for case in zoo.CASES]
-    wide = [(*name.split(), width) for name in interop_models.MODELS for width in (0, WIDE_CONTEXT)]
-    return zoo + [
-        (library, f"{kind}, wide", width)
-        for library, kind, width in wide
-        if _wide(library, kind, width, SINGLE) is not None
+    wide = [
+        (*name.split(), width)
+        for name in interop_models.MODELS
+        for width in (0, WIDE_CONTEXT)
+        if not (width and name in interop_models.WITHOUT_CONTEXT)
     ]
+    return zoo + [(library, f"{kind}, wide", width) for library, kind, width in wide]
 
 
 @torch.no_grad()
@@ -74,9 +75,7 @@ def differences(library: str, kind: str, width: int) -> dict[str, float]:
 
 def _pair(library: str, kind: str, width: int, dtype: torch.dtype) -> Pair:
     if kind.endswith(", wide"):
-        found = _wide(library, kind.removesuffix(", wide"), width, dtype)
-        assert found is not None
-        return found
+        return _wide(library, kind.removesuffix(", wide"), width, dtype)
     zoo = ZOOS[library]
     theirs = zoo.made(kind, width, dtype)
     ours, c = zoo.convert(theirs), contexts(width, dtype)
@@ -89,11 +88,9 @@ def _pair(library: str, kind: str, width: int, dtype: torch.dtype) -> Pair:
     )
 
 
-def _wide(library: str, kind: str, width: int, dtype: torch.dtype) -> Pair | None:
+def _wide(library: str, kind: str, width: int, dtype: torch.dtype) -> Pair:
     """The flows whose time is measured, with steeper weights."""
     made = interop_models.made(f"{library} {kind}", WIDE_FEATURES, width, dtype)
-    if made is None:
-        return None
     generator = torch.Generator().manual_seed(1)
 
     def normal(columns: int) -> Tensor:

@@ -24,18 +24,18 @@ class Pair(NamedTuple):
     Attributes:
         ours: What it became.
         log_prob: Theirs, of (x, context).
-        sample: Theirs, of a number of rows.
+        sample: Theirs, of (a number of rows, a context (M,) that is the same for all).
         from_noise: Theirs, of (standard normal noise, context).
     """
 
     ours: cf.Flow
     log_prob: Callable[[Tensor, Tensor | None], Tensor]
-    sample: Callable[[int], Tensor]
+    sample: Callable[[int, Tensor | None], Tensor]
     from_noise: Callable[[Tensor, Tensor | None], Tensor]
 
 
-def made(name: str, features: int, width: int, dtype: torch.dtype) -> Pair | None:
-    """A pair with perturbed weights; None where the library has no such flow with a context."""
+def made(name: str, features: int, width: int, dtype: torch.dtype) -> Pair:
+    """A pair with perturbed weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return MODELS[name](features, width, dtype)
@@ -50,7 +50,7 @@ def _perturbed(model: nn.Module, dtype: torch.dtype, features: int) -> Any:
     return model.to(dtype).eval()
 
 
-def _zuko(make: Any) -> Callable[[int, int, torch.dtype], Pair | None]:
+def _zuko(make: Any) -> Callable[[int, int, torch.dtype], Pair]:
     def pair(features: int, width: int, dtype: torch.dtype) -> Pair:
         import zuko
 
@@ -59,14 +59,14 @@ def _zuko(make: Any) -> Callable[[int, int, torch.dtype], Pair | None]:
         return Pair(
             interop.from_zuko(theirs),
             lambda x, c: theirs(c).log_prob(x),
-            lambda rows: theirs().sample((rows,)),
+            lambda rows, c: theirs(c).sample((rows,)),
             lambda u, c: theirs(c).transform.inv(u),
         )
 
     return pair
 
 
-def _nflows(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
+def _nflows(kind: str) -> Callable[[int, int, torch.dtype], Pair]:
     def pair(features: int, width: int, dtype: torch.dtype) -> Pair:
         from nflows import flows, transforms
         from nflows.distributions import StandardNormal
@@ -85,70 +85,76 @@ def _nflows(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
         return Pair(
             interop.from_nflows(theirs),
             lambda x, c: theirs.log_prob(x, c),
-            lambda rows: theirs.sample(rows),
+            lambda rows, c: theirs.sample(rows) if c is None else theirs.sample(rows, context=c[None])[0],
             lambda u, c: theirs._transform.inverse(u, c)[0],
         )
 
     return pair
 
 
-def _normflows(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
-    def pair(features: int, width: int, dtype: torch.dtype) -> Pair | None:
+def _normflows(kind: str) -> Callable[[int, int, torch.dtype], Pair]:
+    def pair(features: int, width: int, dtype: torch.dtype) -> Pair:
         import normflows as nf
 
-        if width:
-            return None
         layers: list[Any] = []
         for _ in range(LAYERS):
             if kind == "spline":
-                layers.append(nf.flows.AutoregressiveRationalQuadraticSpline(features, 2, WIDTH))
+                layer = nf.flows.AutoregressiveRationalQuadraticSpline
+                layers.append(layer(features, 2, WIDTH, num_context_channels=width or None))
             else:
                 layers.append(nf.flows.Reverse(nf.flows.MaskedAffineAutoregressive(features, WIDTH)))
             layers.append(nf.flows.Permute(features, mode="swap"))
         base = nf.distributions.base.DiagGaussian(features, trainable=False)
-        theirs = _perturbed(nf.NormalizingFlow(base, layers), dtype, features)
+        kinds = nf.ConditionalNormalizingFlow if width else nf.NormalizingFlow
+        theirs = _perturbed(kinds(base, layers), dtype, features)
         return Pair(
             interop.from_normflows(theirs),
-            lambda x, _: theirs.log_prob(x),
-            lambda rows: theirs.sample(rows)[0],
-            lambda u, _: theirs.forward(u),
+            lambda x, c: theirs.log_prob(x, *_given(c)),
+            lambda rows, c: theirs.sample(rows, *_given(None if c is None else c.expand(rows, -1)))[0],
+            lambda u, c: theirs.forward(u, *_given(c)),
         )
 
     return pair
 
 
-def _pyro(kind: str) -> Callable[[int, int, torch.dtype], Pair | None]:
-    def pair(features: int, width: int, dtype: torch.dtype) -> Pair | None:
+def _pyro(kind: str) -> Callable[[int, int, torch.dtype], Pair]:
+    def pair(features: int, width: int, dtype: torch.dtype) -> Pair:
         from pyro import distributions as dist
 
-        if width:
-            return None
-        hidden = [max(WIDTH, features)] * 2
-        make = dist.transforms.affine_autoregressive if kind == "affine" else dist.transforms.spline_autoregressive
-        layers = [make(features, hidden_dims=hidden) for _ in range(LAYERS)]
+        hidden, name = [max(WIDTH, features)] * 2, f"{kind}_autoregressive"
+        make = getattr(dist.transforms, f"conditional_{name}" if width else name)
+        layers = [make(*((features, width) if width else (features,)), hidden_dims=hidden) for _ in range(LAYERS)]
         for layer in layers:
             _perturbed(layer, dtype, features)
         zero, one = torch.zeros(features, dtype=dtype), torch.ones(features, dtype=dtype)
         # `.inv`: trained on data, a MAF; it draws one coordinate after the other.
-        theirs = dist.TransformedDistribution(dist.Normal(zero, one).to_event(1), [layer.inv for layer in layers])
+        kinds = dist.ConditionalTransformedDistribution if width else dist.TransformedDistribution
+        theirs: Any = kinds(dist.Normal(zero, one).to_event(1), [layer.inv for layer in layers])
 
-        def from_noise(u: Tensor, _: Tensor | None) -> Tensor:
+        def under(c: Tensor | None) -> Any:
+            return theirs if c is None else theirs.condition(c)
+
+        def from_noise(u: Tensor, c: Tensor | None) -> Tensor:
             with by_default(dtype):  # Pyro's inverse begins with zeros of the default precision
-                for layer in layers:
-                    u = layer.inv(u)
+                for transform in under(c).transforms:
+                    u = transform(u)
             return u
 
-        return Pair(
-            interop.from_pyro(theirs),
-            lambda x, _: theirs.log_prob(x),
-            lambda rows: theirs.sample((rows,)),
-            from_noise,
-        )
+        def sample(rows: int, c: Tensor | None) -> Tensor:
+            with by_default(dtype):
+                drawn: Tensor = under(c).sample((rows,))
+            return drawn
+
+        return Pair(interop.from_pyro(theirs), lambda x, c: under(c).log_prob(x), sample, from_noise)
 
     return pair
 
 
-MODELS: dict[str, Callable[[int, int, torch.dtype], Pair | None]] = {
+def _given(c: Tensor | None) -> tuple[Tensor, ...]:
+    return () if c is None else (c,)
+
+
+MODELS: dict[str, Callable[[int, int, torch.dtype], Pair]] = {
     "zuko MAF": _zuko("MAF"),
     "zuko NSF": _zuko("NSF"),
     "nflows MAF": _nflows("MaskedAffineAutoregressiveTransform"),
@@ -158,3 +164,4 @@ MODELS: dict[str, Callable[[int, int, torch.dtype], Pair | None]] = {
     "Pyro MAF": _pyro("affine"),
     "Pyro NSF": _pyro("spline"),
 }
+WITHOUT_CONTEXT = ("normflows MAF",)  # its flows from noise to data take contexts, their reversal does not

@@ -28,6 +28,37 @@ def given(context: Tensor | None) -> tuple[Tensor, ...]:
     return () if context is None else (context,)
 
 
+TRAINED = {
+    "zuko": ("MAF", lambda theirs: theirs.parameters()),
+    "nflows": ("residual MADE", lambda theirs: theirs.parameters()),
+    "normflows": ("masked affine, from data", lambda theirs: theirs.parameters()),
+    "Pyro": ("affine, inverted", lambda theirs: nn.ModuleList(zoo_pyro.modules(theirs.transforms)).parameters()),
+}
+
+
+@pytest.mark.parametrize("library", TRAINED)
+def test_a_flow_trained_by_its_library_is_converted(library: str) -> None:
+    zoo: Any = ZOOS[library]
+    kind, parameters = TRAINED[library]
+    theirs = zoo.made(kind, 0, torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 5, generator=generator) @ torch.randn(5, 5, generator=generator).tril() + 1
+    learner = torch.optim.Adam(parameters(theirs), lr=1e-2)
+    losses = []
+    for _ in range(60):
+        learner.zero_grad()
+        loss = -zoo.scored(theirs, x, None).mean()
+        loss.backward()
+        learner.step()
+        losses.append(float(loss.detach()))
+        if library == "Pyro":
+            theirs.clear_cache()
+    assert losses[-1] < losses[0] - 1
+    ours = zoo.convert(theirs)
+    with torch.no_grad():
+        assert largest_difference(ours.log_prob(x), zoo.scored(theirs, x, None)) <= TOLERANCE[torch.float32]
+
+
 @PRECISIONS
 @EVERY
 @torch.no_grad()
