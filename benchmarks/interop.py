@@ -6,7 +6,8 @@
 density   largest difference of log p and of samples from equal noise, in both precisions, with a context and
           without: of every architecture that is tested, and of the wide flows below
 speed     seconds to sample one row and 1,000 rows, before and after, in both precisions, with a context and without
-sbi       two moons: NPE with sbi's default estimator and with ours: C2ST against the exact posterior, seconds
+sbi       two moons: NPE with sbi's default estimator and with ours: C2ST against the exact posterior, seconds;
+          estimators of sbi before `accelerated` and after; flows of lampe and nessai beside ours
 
 One thread. Every finished cell is written at once, and the tables of docs/interop with it; `--resume` keeps those
 that are there.
@@ -30,7 +31,7 @@ import interop_density
 import interop_models
 import interop_table
 import torch
-from interop_sbi import two_moons
+from interop_sbi import accelerating, lampe_and_nessai, two_moons
 from inverse_machine import processor
 
 from counterflow.interop.precision import by_default
@@ -65,7 +66,8 @@ def main() -> int:
                 measure = functools.partial(seconds, name, features, width, getattr(torch, dtype))
                 jobs.append(("speed", f"{name}; {features}; {width}; {dtype}", measure))
     if "sbi" in options.sections:
-        jobs.append(("sbi", "two moons", two_moons))
+        jobs += [("sbi", "two moons", two_moons), ("sbi", "accelerated", accelerating)]
+        jobs.append(("sbi", "lampe and nessai", lampe_and_nessai))
     for section, name, measure in jobs:
         if options.resume and name in _read().get(section, {}):
             continue

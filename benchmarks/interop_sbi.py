@@ -1,4 +1,4 @@
-"""Section `sbi` of benchmarks/interop.py: two moons, whose posterior is known exactly."""
+"""Section `sbi` of benchmarks/interop.py: two moons, whose posterior is known exactly, and the times of draws."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import contextlib
 import math
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 SIMULATIONS, DRAWS, OBSERVATIONS = 10_000, 2_000, 5
+FEATURES, ROWS = 10, 10_000  # of the times
 
 
 def two_moons() -> dict[str, Any]:
@@ -57,6 +59,104 @@ def two_moons() -> dict[str, Any]:
         "seconds.",
         "estimators": found,
     }
+
+
+def accelerating() -> dict[str, Any]:
+    """Posteriors that sbi trained, before `accelerated` and after; the prior is normal, so that no draw is rejected."""
+    from sbi.inference import NPE
+
+    from counterflow.interop import sbi as ours
+
+    torch.manual_seed(0)
+    prior = torch.distributions.MultivariateNormal(torch.zeros(FEATURES), torch.eye(FEATURES))
+    theta = prior.sample((2_000,))
+    x = theta @ (torch.eye(FEATURES) + torch.randn(FEATURES, FEATURES) / 4) + 0.5 * torch.randn(len(theta), FEATURES)
+    found: dict[str, Any] = {}
+    for kind in ("maf", "maf_rqs", "nsf", "zuko_maf"):
+        torch.manual_seed(1)
+        with contextlib.chdir(tempfile.mkdtemp()):
+            inference = NPE(prior, density_estimator=kind, show_progress_bars=False)
+            estimator = inference.append_simulations(theta, x).train(max_num_epochs=2)
+        posterior = inference.build_posterior(estimator)
+        start = time.process_time()
+        fast = ours.accelerated(posterior)
+        converting = time.process_time() - start
+        cell: dict[str, Any] = {"converting": converting}
+        points = prior.sample((ROWS, 1))
+        for label, one in (("before", posterior), ("after", fast)):
+            net = one.posterior_estimator
+            with torch.no_grad():
+                cell[label] = {
+                    "sampling": _least(lambda one=one: one.sample((ROWS,), x=x[:1], show_progress_bars=False)),
+                    "scoring": _least(lambda net=net, points=points: net.log_prob(points, x[:1])),
+                }
+        with torch.no_grad():
+            scores = [one.posterior_estimator.log_prob(points, x[:1]) for one in (fast, posterior)]
+        cell["log_prob difference"] = float(((scores[0] - scores[1]).abs() / (1 + scores[1].abs())).max())
+        found[kind] = cell
+    return {
+        "what": f"sbi's own estimators of {FEATURES} parameters of a linear simulator with as many data, 2,000 "
+        f"simulations, two epochs: {ROWS:,} draws for one observation, and as many scores, least of the calls within "
+        "two seconds. Processor seconds, one thread. Largest difference of log densities, relative above 1.",
+        "estimators": found,
+    }
+
+
+def lampe_and_nessai() -> dict[str, Any]:
+    """Draws of the flows that lampe and nessai make themselves, and of ours by the same arguments, of the same size."""
+    from lampe.inference import NPE
+    from nessai.flows.utils import configure_model
+
+    from counterflow.interop import lampe, nessai
+
+    torch.manual_seed(0)
+    x, flows = torch.randn(FEATURES), {}
+    for label, options in (
+        ("lampe: its default, a MAF of zuko", {}),
+        ("lampe: ours, maf", {"build": lampe.maf, "layers": 3, "hidden": (64, 64)}),
+    ):
+        net = NPE(FEATURES, FEATURES, **options)
+        law = net.flow(x)
+        flows[label] = net, lambda law=law: law.sample((ROWS,)), law.log_prob
+    width = 2 * FEATURES  # nessai's defaults: 4 blocks, 2 layers, twice as many neurons as parameters
+    for label, options in (
+        ("nessai: its default, a RealNVP", {"ftype": "realnvp"}),
+        ("nessai: MAF, residual blocks", {"ftype": "maf"}),
+        ("nessai: MAF, plain layers", {"ftype": "maf", "use_residual_blocks": False}),
+        ("nessai: ours, Maf", {"flow": nessai.Maf}),
+        ("nessai: ours, Maf with five layers", {"flow": nessai.Maf, "n_layers": 5}),
+        ("nessai: NSF, of couplings", {"ftype": "nsf"}),
+        ("nessai: ours, Nsf", {"flow": nessai.Nsf}),
+        ("nessai: ours, Nsf with five layers", {"flow": nessai.Nsf, "n_layers": 5}),
+    ):
+        sizes = {"n_inputs": FEATURES, "n_neurons": width, "n_blocks": 4, "n_layers": 2}
+        net = configure_model(sizes | options).eval()
+        flows[label] = net, lambda net=net: net.sample_and_log_prob(ROWS), net.log_prob
+    found = {}
+    with torch.no_grad():
+        value = torch.randn(ROWS, FEATURES)
+        for label, (net, draw, score) in flows.items():
+            weights = sum(parameter.numel() for parameter in net.parameters())
+            scoring = _least(lambda score=score: score(value))
+            found[label] = {"weights": weights, "sampling": _least(draw), "scoring": scoring}
+    return {
+        "what": f"Flows of {FEATURES} parameters, untrained: as their libraries make them, and ours by the same "
+        f"arguments. {ROWS:,} draws (lampe: for one observation of as many data; nessai: with their log densities, as "
+        "its sampler asks for them) and as many scores, least of the calls within two seconds. Processor seconds, one "
+        "thread. A layer of nessai is a block of two with a skip; five layers are as many as its network has.",
+        "flows": found,
+    }
+
+
+def _least(call: Callable[[], Any]) -> float:
+    """Processor seconds of the fastest call of those that fit in two seconds, after one that is not counted."""
+    call()
+    found: list[float] = []
+    while not found or sum(found) < 2:
+        start = time.process_time()
+        call()
+        found.append(time.process_time() - start)
+    return min(found)
 
 
 def _simulated(theta: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ def write(found: dict[str, Any], results: Path) -> None:
         if tables:
             parts.append(f"## {library}\n\n" + "\n\n".join(tables))
             _into_page(REPOSITORY / "docs" / "interop" / f"{page}.md", "\n\n".join([_about(found), *tables]))
-    parts += [f"## sbi: {name}\n\n{_sbi(cell)}" for name, cell in found.get("sbi", {}).items()]
+    for name, cell in found.get("sbi", {}).items():
+        parts.append(f"## sbi: {name}\n\n{cell['what']}\n\n{SBI[name](cell)}")
     results.write_text("\n\n".join(parts) + "\n")
 
 
@@ -104,7 +105,7 @@ def _density(cells: list[tuple[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _sbi(cell: dict[str, Any]) -> str:
+def _moons(cell: dict[str, Any]) -> str:
     lines = [
         "| estimator | training, s | 10,000 draws, s | C2ST, mean over observations | by observation |",
         "|---|---|---|---|---|",
@@ -112,4 +113,26 @@ def _sbi(cell: dict[str, Any]) -> str:
     for kind, entry in cell["estimators"].items():
         each, mean = ", ".join(f"{value:.3f}" for value in entry["c2st"]), sum(entry["c2st"]) / len(entry["c2st"])
         lines.append(f"| {kind} | {entry['training']:.1f} | {entry['sampling']:.3g} | {mean:.3f} | {each} |")
-    return f"{cell['what']}\n\n" + "\n".join(lines)
+    return "\n".join(lines)
+
+
+def _accelerated(cell: dict[str, Any]) -> str:
+    lines = [
+        "| estimator of sbi | converting, s | draws before, s | after | scores before, s | after | log p apart |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, entry in cell["estimators"].items():
+        times = [f"{entry[when][what]:.3g}" for what in ("sampling", "scoring") for when in ("before", "after")]
+        apart = f"{entry['log_prob difference']:.0e}"
+        lines.append("| " + " | ".join([kind, f"{entry['converting']:.2g}", *times, apart]) + " |")
+    return "\n".join(lines)
+
+
+def _others(cell: dict[str, Any]) -> str:
+    lines = ["| flow | weights | draws, s | scores, s |", "|---|---|---|---|"]
+    for kind, entry in cell["flows"].items():
+        lines.append(f"| {kind} | {entry['weights']:,} | {entry['sampling']:.3g} | {entry['scoring']:.3g} |")
+    return "\n".join(lines)
+
+
+SBI = {"two moons": _moons, "accelerated": _accelerated, "lampe and nessai": _others}

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from cli.running import FAST, table, write_csv
+from counterflow.training.state import write_state
 
 FIT = ["-o", "new.safetensors", *FAST]
 SCORE = ["-o", "scores.csv"]
@@ -171,7 +173,19 @@ BAD: dict[str, Bad] = {
     "foreign safetensors file": Bad(
         _foreign, ["inspect", "foreign.safetensors"], 4, ("foreign.safetensors", "not written by Counterflow")
     ),
-    "data instead of a model": Bad(_nothing, ["inspect", "good.csv"], 4, ("good.csv",)),
+    "data instead of a model": Bad(
+        _nothing, ["inspect", "good.csv"], 4, ("good.csv is a table, expected a model file",)
+    ),
+    "array instead of a model": Bad(_nothing, ["inspect", "good.npy"], 4, ("good.npy is a table",)),
+    "state instead of a model": Bad(
+        lambda: write_state(Path("x.training.safetensors"), {}),
+        ["inspect", "x.training.safetensors"],
+        4,
+        ("x.training.safetensors is the state of an unfinished training", "--resume"),
+    ),
+    "file of torch.save instead of a model": Bad(
+        lambda: torch.save({}, "x.pt"), ["inspect", "x.pt"], 4, ("x.pt is a file of torch.save", "counterflow convert")
+    ),
     "newer model": Bad(_newer, ["inspect", "newer.safetensors"], 4, ("newer.safetensors", "newer version")),
     "output exists (fit)": Bad(
         _nothing, ["fit", "good.csv", "-o", "model.safetensors", *FAST], 5, ("model.safetensors exists", "--overwrite")
@@ -216,10 +230,16 @@ BAD: dict[str, Bad] = {
     "--epochs and --steps": Bad(_nothing, _fit("good.csv", "--epochs", "1"), 2, ("--epochs", "--steps")),
     "--resume without a run": Bad(_nothing, _fit("good.csv", "--resume"), 2, ("--resume", "new.training.safetensors")),
     "left-over training state": Bad(
-        _text("new.training.safetensors", "kept"),
+        lambda: write_state(Path("new.training.safetensors"), {}),
         _fit("good.csv"),
         5,
         ("new.training.safetensors", "--resume", "--overwrite"),
+    ),
+    "something else where the state goes": Bad(
+        _text("new.training.safetensors", "kept"),
+        _fit("good.csv", "--overwrite"),
+        5,
+        ("new.training.safetensors", "choose another --out"),
     ),
     "--resume from damage": Bad(
         _text("new.training.safetensors", "kept"),

@@ -36,3 +36,13 @@ def run(
     shutil.copytree(fitted_folder, folder)
     monkeypatch.chdir(folder)
     return Runner(folder, capsys)
+
+
+@pytest.fixture
+def small_students(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few draws of a teacher, and few that are timed."""
+    from counterflow.cli import student_training
+
+    monkeypatch.setattr(student_training, "POOL", 300)
+    monkeypatch.setattr(student_training, "HELD_OUT", 64)
+    monkeypatch.setattr("counterflow.report.certifying.TIMED_ROWS", 20)

@@ -191,7 +191,7 @@ CONFIG_MISTAKES = {
         nothing, fit("--config", "none.toml"), USAGE, "--config none.toml: no such file or directory"
     ),
     "the configuration written back exists": Refused(
-        lambda: (Path("run.toml").touch(), Path("new.used.toml").touch()),
+        lambda: (Path("run.toml").touch(), Path("new.used.toml").write_text("# Written by counterflow fit.\n")),
         fit("--config", "run.toml"),
         OUTPUT,
         "new.used.toml exists; --overwrite replaces it",

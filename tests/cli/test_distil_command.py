@@ -1,4 +1,4 @@
-"""`counterflow distil` and `certify`: a fast student of a slow teacher, from files to files."""
+"""`counterflow distil`: a fast student of a slow teacher, from files to files."""
 
 import json
 import subprocess
@@ -11,29 +11,12 @@ import torch
 
 import counterflow as cf
 from cli.running import Runner
-from cli.test_interruption import interrupt, press_ctrl_c_once
+from cli.small_students import GIVEN, SHORT, TINY, facts, weights
 from cli.test_progress import Terminal
 from counterflow.cli import student_training
 from counterflow.training.progress import ProgressBar
 
-TINY = ["--hidden", "8", "--batch-size", "16", "--draws", "60"]
-SHORT = [*TINY, "--start-steps", "6", "--steps", "4"]
-GIVEN = ["given.safetensors", "--data", "events.parquet"]
-
-
-@pytest.fixture(autouse=True)
-def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(student_training, "POOL", 300)
-    monkeypatch.setattr(student_training, "HELD_OUT", 64)
-    monkeypatch.setattr("counterflow.report.certifying.TIMED_ROWS", 20)
-
-
-def facts(path: str) -> dict[str, object]:
-    return cf.read_header(path)["metadata"]
-
-
-def weights(path: str) -> dict[str, torch.Tensor]:
-    return cf.load(path).state_dict()
+pytestmark = pytest.mark.usefixtures("small_students")
 
 
 def test_a_student_keeps_names_types_and_supports_of_its_teacher_in_a_new_process(run: Runner) -> None:
@@ -90,33 +73,6 @@ def test_a_seed_fixes_the_student_and_leaves_the_global_stream_alone(run: Runner
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
-@pytest.mark.parametrize(
-    "teacher",
-    [pytest.param(["model.safetensors"], id="plain"), pytest.param(GIVEN, id="given", marks=pytest.mark.slow)],
-)
-@pytest.mark.parametrize("phase", ["start", "polish"])
-def test_a_resumed_distillation_gives_the_weights_of_an_uninterrupted_one(
-    phase: str, teacher: list[str], run: Runner
-) -> None:
-    arguments = ["distil", *teacher, *TINY, "--start-steps", "12", "--steps", "12"]
-    press_ctrl_c_once(Path(f"b.{phase}.safetensors").exists)
-    outcome = run(*arguments, "-o", "b.safetensors")
-    assert outcome.code == 130
-    where = "the start" if phase == "start" else "the fit to draws"
-    assert outcome.sentence.startswith("counterflow: interrupted after step ")
-    assert f" of {where}; b.{phase}.safetensors keeps the state" in outcome.sentence
-    assert outcome.sentence.endswith(" --resume")
-    assert not Path("b.safetensors").exists()
-    assert Path("b.start.toml").exists()
-    assert run(*arguments, "-o", "b.safetensors", "--resume").code == 0
-    assert run(*arguments, "-o", "a.safetensors").code == 0
-    assert {p.name for p in Path().glob("b.*")} == {"b.safetensors"}
-    a, b = weights("a.safetensors"), weights("b.safetensors")
-    assert all(torch.equal(a[name], b[name]) for name in a)
-    assert facts("b.safetensors")["distillation"]["polish"]["steps"] == 12
-    assert "--resume" not in facts("b.safetensors")["command"]
-
-
 @pytest.mark.parametrize(("steps", "start_steps"), [(0, 6), (6, 0)])
 def test_either_training_may_be_left_out(steps: int, start_steps: int, run: Runner) -> None:
     outcome = run(
@@ -137,34 +93,6 @@ def test_the_student_that_is_nearer_to_the_teacher_is_kept(run: Runner, monkeypa
     a, b = weights("q.safetensors"), weights("s.safetensors")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert facts("q.safetensors")["distillation"]["kept"] == "start"
-
-
-def test_ctrl_c_while_the_student_is_measured_keeps_its_training(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("counterflow.report.certifying.certify", interrupt)
-        outcome = run("distil", "model.safetensors", "-o", "q.safetensors", *SHORT)
-    assert outcome.code == 130
-    assert "interrupted after the training; q.polish.safetensors keeps its state" in outcome.sentence
-    assert not Path("q.safetensors").exists()
-    assert run("distil", "model.safetensors", "-o", "q.safetensors", *SHORT, "--resume").code == 0
-
-
-def test_only_the_same_distillation_goes_on(run: Runner) -> None:
-    press_ctrl_c_once(Path("q.start.safetensors").exists)
-    arguments = ["distil", "model.safetensors", "-o", "q.safetensors", *TINY, "--start-steps", "12", "--steps", "4"]
-    assert run(*arguments).code == 130
-    before = run.snapshot()
-    outcome = run(*arguments, "--seed", 3, "--resume")
-    assert outcome.code == 2
-    assert "was written with --seed 0, this is 3" in outcome.sentence
-    outcome = run(*arguments)
-    assert outcome.code == 5
-    assert outcome.sentence == (
-        "counterflow: q.start.safetensors is left from an interrupted distillation; --resume goes on, "
-        "--overwrite starts afresh"
-    )
-    assert run.snapshot() == before
-    assert run(*arguments, "--overwrite").code == 0
 
 
 def coupling() -> None:
@@ -223,84 +151,6 @@ def test_an_output_that_exists_is_not_replaced(run: Runner) -> None:
     outcome = run("distil", "model.safetensors", "-o", "model.safetensors", "--overwrite")
     assert outcome.code == 5
     assert "input" in outcome.sentence
-
-
-def test_certify_finds_the_divergence_of_two_gaussians(run: Runner) -> None:
-    """Closed form; the seed is fixed, and 4 standard errors are passed once in 16,000 seeds."""
-    for name, shift in (("q", 0.0), ("p", 0.3)):
-        bijection = cf.bijections.Standardise((shift, shift), (1.0, 1.0))
-        cf.save(f"{name}.safetensors", cf.Flow(cf.bases.StandardNormal(2), bijection))
-    said = json.loads(run("certify", "q.safetensors", "p.safetensors", "--draws", 1000, "--json").out)
-    expected = 2 * 0.5 * 0.3**2
-    for kl in (said["kl"], said["forward_kl"]):
-        assert kl["mean"] == pytest.approx(expected, abs=4 * kl["standard_error"])
-        assert 0 < kl["standard_error"] < 0.03
-    assert said["kl_per_dimension"] == pytest.approx(said["kl"]["mean"] / 2)
-    assert abs(said["log_normaliser"]["mean"]) < 4 * said["log_normaliser"]["standard_error"]
-
-
-def test_certify_averages_over_contexts(run: Runner) -> None:
-    """A model against itself: no divergence, whatever it is given."""
-    outcome = run("certify", "given.safetensors", *GIVEN, "--draws", 300, "--json")
-    said = json.loads(outcome.out)
-    assert abs(said["kl"]["mean"]) < 1e-5
-    assert abs(said["forward_kl"]["mean"]) < 1e-5
-    assert said["effective_share"] == pytest.approx(1.0)
-    assert said["kl_per_dimension"] == pytest.approx(said["kl"]["mean"] / 4)
-
-
-def test_a_mistake_at_certify_is_named(run: Runner) -> None:
-    cf.save("three.safetensors", cf.models.maf(3, layers=1, hidden=(4,)))
-    cf.save("drawless.safetensors", cf.models.maf_mog(3, layers=1, hidden=(4,)))
-    columns = "are not of the same columns"
-    for arguments, code, sentence in (
-        (["given.safetensors", "model.safetensors"], 4, f"given.safetensors and model.safetensors {columns}: n, pt"),
-        (["given.safetensors", "given.safetensors"], 2, "given.safetensors is given energy"),
-        (["none.safetensors", "model.safetensors"], 4, "none.safetensors: no such model file"),
-        (["drawless.safetensors", "three.safetensors"], 4, "drawless.safetensors cannot be held against"),
-    ):
-        outcome = run("certify", *arguments, "--draws", 50)
-        assert outcome.code == code
-        assert outcome.sentence.startswith(f"counterflow: {sentence}")
-
-
-def test_a_student_of_whole_numbers_is_not_held_against_one_of_others(run: Runner) -> None:
-    assert run("fit", "events.parquet", "-o", "c.safetensors", "--columns", "n,pt", "--steps", 2, "--model", "made",
-               "--continuous", "n").code == 0  # fmt: skip
-    assert run("fit", "events.parquet", "-o", "w.safetensors", "--columns", "n,pt", "--steps", 2,
-               "--model", "made").code == 0  # fmt: skip
-    outcome = run("certify", "c.safetensors", "w.safetensors")
-    assert outcome.code == 4
-    assert outcome.sentence.endswith("column 'n' is continuous in c.safetensors and integer in w.safetensors")
-
-
-@pytest.mark.slow
-def test_the_report_of_a_student_has_its_certificate_and_the_rows_of_its_teacher(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("counterflow.report.certifying.DRAWS", 300)
-    assert run("distil", *GIVEN, "-o", "q.safetensors", *SHORT).code == 0
-    arguments = ["report", "q.safetensors", "events.parquet", "-o", "r.html"]
-    outcome = run(*arguments, "--teacher", "given.safetensors")
-    assert outcome.code == 0
-    assert "Judging on 8 rows: test rows.\n" in outcome.err
-    page = Path("r.html").read_text(encoding="utf-8")
-    for words in ("Certificate of the student", "KL (student, teacher)", "Distilled from given.safetensors"):
-        assert words in page
-    outcome = run(*arguments, "--teacher", "model.safetensors", "--overwrite")
-    assert outcome.code == 4
-    assert run(*arguments, "--overwrite").code == 0
-    assert "Certificate of the student" not in Path("r.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_another_teacher_than_the_students_own_is_warned_about(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("counterflow.report.certifying.DRAWS", 300)
-    assert run("distil", "model.safetensors", "-o", "q.safetensors", *SHORT).code == 0
-    assert run("fit", "good.csv", "-o", "m.safetensors", "--model", "made", "--steps", 3, "--seed", 5).code == 0
-    outcome = run("report", "q.safetensors", "good.csv", "-o", "r.html", "--teacher", "m.safetensors")
-    assert outcome.code == 0
-    assert "Warning: m.safetensors is not the file that q.safetensors was distilled from.\n" in outcome.err
 
 
 def test_the_bar_says_the_divergence_per_dimension(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

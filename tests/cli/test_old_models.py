@@ -39,6 +39,8 @@ def test_a_model_saved_in_python_has_columns_by_number(run: Runner) -> None:
     assert run("sample", "py.safetensors", "-n", 3, "-o", "x.csv").code == 0
     assert np.loadtxt("x.csv", delimiter=",").shape == (3, 3)
     assert json.loads(run("inspect", "py.safetensors", "--json").out)["names"] is None
+    said = run("report", "py.safetensors", "x.npy", "-o", "r.html").err
+    assert "rows of x.npy (the model's file does not say which table it was fitted to).\n" in said
 
 
 def test_a_conditional_model_saved_in_python_takes_its_context_first(run: Runner) -> None:

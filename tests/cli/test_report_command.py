@@ -3,6 +3,8 @@
 import functools
 import json
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 import counterflow as cf
 from cli.running import FAST, ROLES, Runner, events, write_events
+from cli.test_interruption import interrupt
 from counterflow.cli import demo
 from counterflow.report.measuring import Measurement
 from counterflow.report.results import HeldOutLikelihood
@@ -109,7 +112,8 @@ def test_small_tables_get_a_report_too(shape: tuple[int, int], run: Runner) -> N
     assert "nan" not in text("r.html")
 
 
-def test_the_demo_writes_its_five_files_and_says_where(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = demo._digits(0)
     assert digits.shape == (1797, 64)
     monkeypatch.setattr(demo, "Recipe", functools.partial(Recipe, model=Preset.MADE, steps=5))
@@ -120,6 +124,10 @@ def test_the_demo_writes_its_five_files_and_says_where(run: Runner, monkeypatch:
     monkeypatch.setattr(demo, "STEPS", 3)
     monkeypatch.setattr(demo, "DRAWS", 300)
     monkeypatch.setattr("counterflow.cli.student_training.POOL", 300)
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_the_demo_writes_its_five_files_and_says_where(run: Runner) -> None:
     for _ in range(2):  # the second time it replaces its own files
         outcome = run("demo", "--folder", "d", "--quiet")
         assert outcome.code == 0
@@ -131,3 +139,28 @@ def test_the_demo_writes_its_five_files_and_says_where(run: Runner, monkeypatch:
     digits = np.load("d/digits.npy")
     assert 0 <= digits.min() < digits.max() < 17
     assert not np.any(digits == np.rint(digits))
+
+
+@pytest.mark.usefixtures("small_demo")
+@pytest.mark.parametrize(
+    ("place", "out"),
+    [
+        ("counterflow.tabular.fitted.held_out", "model.safetensors"),
+        ("counterflow.report.certifying.certify", "student.safetensors"),
+    ],
+)
+def test_a_second_demo_that_is_interrupted_says_a_command_that_goes_on(
+    place: str, out: str, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("model", "student"):
+        Path("d").mkdir(exist_ok=True)
+        shutil.copy("model.safetensors", f"d/{name}.safetensors")  # of a first one
+    with monkeypatch.context() as patch:
+        patch.setattr(place, interrupt)
+        outcome = run("demo", "--folder", "d", "--quiet")
+    assert outcome.code == 130
+    command = shlex.split(outcome.sentence.rpartition("this goes on: counterflow ")[2])
+    assert command[-2:] == ["--overwrite", "--resume"]
+    resumed = run(*command)
+    assert f"d/{out} exists" not in resumed.err
+    assert resumed.code == (2 if out.startswith("model") else 0)  # the fit of this test is no fit of the command's

@@ -6,7 +6,7 @@ from torch import Tensor
 
 import counterflow as cf
 from counterflow import conditioners, families, models
-from counterflow.distillation import Masked, student_of, throughput
+from counterflow.distillation import Masked, Throughput, student_of, throughput
 from counterflow.distillation.throughput import _loop
 from counterflow.univariate import Affine
 from distillation.laws_of_normals import Normal, seeded
@@ -38,6 +38,19 @@ def test_every_way_of_drawing_is_timed(features: int) -> None:
     assert min(found.student, found.exact, found.naive) > 0
     assert found.naive_extrapolated == (features > 16)
     assert len(found.sentences()) == 3
+
+
+def test_speeds_are_written_alike_whatever_their_size() -> None:
+    said = Throughput(1, 391_852.0, 9.5, 0.0072, True).sentences()
+    assert said == [
+        "1 draw at once: the student makes 390,000 a second.",
+        "The teacher's exact sampler makes 9.5: the student is 41,000 times as fast.",
+        "With a whole pass for every coordinate (timed on 16 coordinates and scaled) the teacher makes 0.0072: the "
+        "student is 54,000,000 times as fast.",
+    ]
+    assert Throughput(1000, 1.0, None, None, False).sentences() == [
+        "1,000 draws at once: the student makes 1.0 a second."
+    ]
 
 
 def test_a_convolution_of_contexts_is_timed() -> None:

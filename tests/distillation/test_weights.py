@@ -7,6 +7,7 @@ import torch
 
 from counterflow.distillation import report_of
 from counterflow.distillation.correction import proposed
+from counterflow.distillation.weights import smoothed
 from distillation.laws_of_normals import Normal, seeded
 
 
@@ -44,6 +45,38 @@ def test_equal_densities_have_equal_weights() -> None:
     assert found.k_hat == -math.inf
     assert found.trusted
     assert found.largest == pytest.approx(1e-3)
+
+
+def some(*parts: tuple[int, float]) -> torch.Tensor:
+    return torch.cat([torch.full((count,), value, dtype=torch.float64) for count, value in parts])
+
+
+SPREAD = torch.randn(100, generator=seeded(5), dtype=torch.float64).exp()
+UNFITTED = {
+    "too few": (SPREAD[:24], math.nan),
+    "rounding of single precision": (torch.randint(-3, 4, (5000,), generator=seeded(6)).double() * 4.8e-7, -math.inf),
+    "the largest are equal": (some((2500, 0.0), (2500, 1.0)), -math.inf),
+    "one law but for a corner": (torch.cat([some((4900, 0.0)), SPREAD]), math.nan),
+    "few draws have any weight": (torch.cat([some((5000, -math.inf)), SPREAD]), math.nan),
+    "beyond double precision": (-100 * torch.arange(5000, dtype=torch.float64), math.inf),
+}
+
+
+@pytest.mark.parametrize("case", UNFITTED)
+def test_weights_to_which_no_tail_can_be_fitted_are_left_as_they_are(case: str) -> None:
+    """The fit would divide by zero, and say that such a tail is light."""
+    log_weight, k_hat = UNFITTED[case]
+    report = report_of(log_weight)
+    assert report.k_hat == pytest.approx(k_hat, nan_ok=True)
+    assert (report.lacking is None) is (not math.isnan(k_hat))
+    assert report.trusted is (k_hat == -math.inf)
+    torch.testing.assert_close(smoothed(log_weight)[0], log_weight.softmax(0))
+
+
+def test_what_is_lacking_is_said() -> None:
+    assert report_of(SPREAD[:24]).lacking == "fewer than 25 draws"
+    assert report_of(SPREAD[:25]).lacking is None
+    assert report_of(UNFITTED["one law but for a corner"][0]).lacking == "so many equal weights"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
-"""The flows whose samplers the tests export, small, at parameters that are nothing special."""
+"""The flows whose samplers the tests export: small, at parameters that are nothing special, and a trained student."""
 
+import copy
+import functools
 from collections.abc import Callable
 
 import torch
 
 import counterflow as cf
-from counterflow import bases, bijections, univariate
+from counterflow import bases, bijections, distillation, univariate
 from counterflow.conditioners import ContextUnits
 from counterflow.testing import perturb_
 
 D, M = 3, 2
 SIZES = {"layers": 2, "hidden": (8, 8)}
+AS_MADE = "steep", "a student"  # the others are perturbed
 SPLINE = univariate.RationalQuadratic(bins=4)
 
 
@@ -39,6 +42,35 @@ def conditional() -> cf.Flow:
     return cf.models.iaf(D, M, **SIZES, context_encoder=ContextUnits([100.0, 2.0], [10.0, 0.5], [False, True]))
 
 
+def steep() -> cf.Flow:
+    """Splines so steep in places that single precision keeps five digits there."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        flow = cf.models.iaf(D, layers=3, hidden=(8, 8), univariate=SPLINE)
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(4):
+        perturb_(flow, generator)
+    return flow
+
+
+@functools.cache
+def taught() -> cf.Flow:
+    """A student of the recommended preset, as `counterflow distil` starts it: its splines are steep in places."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        teacher = cf.models.recommended(D)
+        z = torch.randn(2000, D)
+        bent = (z[:, :-1].square() + z[:, 1:]) / 1.5 - 0.5
+        x = torch.cat([z[:, :1], bent], -1)
+        cf.fit(teacher, x, validation=0.1, steps=100, batch_size=128, learning_rate=2e-3, progress=False)
+        student = distillation.student_of(teacher, network=distillation.Masked((64, 64)))
+        start = distillation.MatchedLayers(teacher.sample(4000), 128)
+        distillation.distil(
+            student, teacher, objective=start, steps=100, learning_rate=2e-3, held_out=256, progress=False
+        )
+    return student.eval()
+
+
 FLOWS: dict[str, Callable[[], cf.Flow]] = {
     "iaf": lambda: cf.models.iaf(D, **SIZES),
     "context": conditional,
@@ -55,12 +87,15 @@ FLOWS: dict[str, Callable[[], cf.Flow]] = {
     "uniform": lambda: cf.models.iaf(D, **SIZES, base=bases.Uniform(D, -1.0, 2.0)),
     "heavy tails": lambda: cf.models.iaf(D, **SIZES, base=bases.StudentT(D)),
     "a flow as base": lambda: cf.models.iaf(D, M, **SIZES, base=cf.models.iaf(D, M, **SIZES)),
+    "steep": steep,
+    "a student": lambda: copy.deepcopy(taught()),
 }
 
 
 def made(name: str) -> cf.Flow:
     flow = FLOWS[name]()
-    perturb_(flow, torch.Generator().manual_seed(1))
+    if name not in AS_MADE:
+        perturb_(flow, torch.Generator().manual_seed(1))
     return flow
 
 

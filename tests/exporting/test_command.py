@@ -74,6 +74,18 @@ def test_the_command_says_what_it_wrote(run: Runner, folder: Path) -> None:
     assert "largest difference from the model is" in done.out
 
 
+@pytest.mark.slow
+def test_a_model_file_in_double_precision_is_exported_so(run: Runner, folder: Path) -> None:
+    """As a refusal proposes."""
+    t = cf.TableModel.load(folder / "iaf.safetensors")
+    t.model.double()
+    t.save(folder / "double.safetensors")
+    told = json.loads(run("export", folder / "double.safetensors", "-o", folder / "double.pt2", "--json").out)
+    assert told["dtype"] == "float64"
+    assert told["largest_difference"] < 1e-12
+    assert [column["name"] for column in told["columns"]] == ["n", "pt", "cos", "flag"]
+
+
 REFUSED = [
     (["made.safetensors", "-o", "y.onnx"], 4, "only the sampler of a Flow is one function of noise"),
     (["made.safetensors", "-o", "y.onnx"], 4, "counterflow distil"),

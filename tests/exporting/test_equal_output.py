@@ -12,6 +12,7 @@ from torch import Tensor
 
 import counterflow as cf
 from counterflow.conditioners import ContextUnits
+from counterflow.exporting import Exported
 from exporting.flows import FLOWS, contexts, made
 
 Run = Callable[..., tuple[Tensor, ...]]
@@ -29,8 +30,8 @@ def in_onnxruntime(path: Path) -> Run:
     return run
 
 
-def agrees(flow: cf.Flow, run: Run) -> None:
-    """x and log q(x) for noise from the same random stream, to 1e-5 of its column's size or of the value."""
+def agrees(flow: cf.Flow, run: Run, tolerance: float) -> None:
+    """x and log q(x) for noise from the same random stream, relative to its column's size or to the value."""
     sizes: list[Tensor] = []
     law = torch.randn if isinstance(flow.base, cf.bases.DiagonalNormal | cf.Flow) else None
     for batch in BATCHES:
@@ -45,16 +46,21 @@ def agrees(flow: cf.Flow, run: Run) -> None:
         for value, expected, size in zip(found, (x, log_prob), sizes, strict=True):
             assert value.dtype == expected.dtype
             assert value.shape == expected.shape
-            assert bool(((value - expected).abs() <= 1e-5 * torch.maximum(expected.abs(), size)).all())
+            assert bool(((value - expected).abs() <= tolerance * torch.maximum(expected.abs(), size)).all())
+
+
+def tolerance(exported: Exported) -> float:
+    """1e-5; what the worst row of a steep flow rounds."""
+    return max(1e-5, 30 * exported.rounding)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FLOWS])
 def test_onnxruntime_gives_the_draws_of_the_flow(name: str, tmp_path: Path) -> None:
     flow = made(name)
     exported = cf.export_onnx(tmp_path / "x.onnx", flow, log_prob=True)
-    assert exported.largest_difference < 1e-5
+    assert exported.largest_difference < tolerance(exported)
     with torch.no_grad():
-        agrees(flow, in_onnxruntime(exported.path))
+        agrees(flow, in_onnxruntime(exported.path), tolerance(exported))
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "linear" else pytest.mark.slow) for n in FLOWS])
@@ -62,7 +68,7 @@ def test_a_program_of_torch_export_gives_the_draws_of_the_flow(name: str, tmp_pa
     flow = made(name)
     exported = cf.export_torch(tmp_path / "x.pt2", flow, log_prob=True)
     with torch.no_grad():
-        agrees(flow, torch.export.load(exported.path).module())
+        agrees(flow, torch.export.load(exported.path).module(), tolerance(exported))
 
 
 def test_exporting_leaves_the_flow_as_it_was(tmp_path: Path) -> None:

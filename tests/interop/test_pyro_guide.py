@@ -1,6 +1,7 @@
 """The guide of Pyro models whose posterior is a flow of ours."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pyro
@@ -57,6 +58,21 @@ def test_its_flow_is_an_ordinary_one(tmp_path: Path) -> None:
     assert cf.load(tmp_path / "posterior.safetensors").sample(5).shape == (5, 3)
     stored = pyro.get_param_store()
     assert {name.split("$$$")[1] for name in stored} == {name for name, _ in guide.flow.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda features: cf.models.maf(2, layers=1, hidden=(8,)), "3 features without context; it returned one of 2"),
+        (lambda features: cf.models.maf(features, 1, layers=1, hidden=(8,)), "it returned one of 3 given 1"),
+    ],
+    ids=["size", "context"],
+)
+def test_a_flow_of_another_size_is_refused_in_words(make: Callable[[int], cf.Flow], words: str) -> None:
+    guide = AutoFlow(model, make)
+    for _ in range(2):  # nothing is kept of the first attempt
+        with pytest.raises(ValueError, match=f"the model has 3 latent variables.*{words}"):
+            guide()
 
 
 def test_a_flow_over_a_mixture_is_trained_by_scores_of_its_draws() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from counterflow import interop, models
+from counterflow import models
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -136,8 +136,3 @@ def test_a_trained_posterior_of_sbi_is_accelerated(kind: str, tmp_path: Any, mon
     potential = fast.potential_fn
     potential.set_x(x)
     assert torch.allclose(potential(points[:, 0]), scores[0][:, 0], atol=1e-3)
-
-
-def test_only_estimators_of_known_kinds_are_accelerated(trained: Any) -> None:
-    with pytest.raises(interop.Unsupported, match="FlowEstimator is no flow of nflows or zuko"):
-        ours.accelerated(trained)

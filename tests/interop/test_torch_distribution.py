@@ -85,6 +85,54 @@ def test_expanding_repeats_the_distribution(make: Any, context: Tensor | None) -
     assert larger.expand((6, 5, 4)).log_prob(torch.zeros(D)).shape == (6, 5, 4)
 
 
+class Counted(nn.Module):
+    """An encoder that takes one batch axis, as image networks do, and knows how many contexts it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.seen = nn.Sequential(nn.Flatten(), nn.Linear(8, M)), 0
+
+    def forward(self, context: Tensor) -> Tensor:
+        self.seen += len(context)
+        encoded: Tensor = self.net(context)
+        return encoded
+
+
+@MAKERS
+def test_expanding_repeats_what_the_encoder_made_of_the_context(make: Any) -> None:
+    encoder, x = Counted(), torch.randn(5, D)
+    law = make(made(M, context_encoder=encoder), torch.randn(5, 2, 4))
+    larger = law.expand((6, 5))
+    encoder.seen = 0
+    assert larger.sample().shape == larger.rsample().shape == (6, 5, D)
+    assert torch.allclose(larger.log_prob(x), law.log_prob(x).expand(6, 5), atol=1e-6)
+    assert larger.expand((7, 6, 5)).sample((2,)).shape == (2, 7, 6, 5, D)
+    assert encoder.seen == 5 * 5  # five calls, of the five contexts that there are
+    assert larger.arg_constraints["context"].event_dim == 2
+
+
+@MAKERS
+def test_an_expanded_distribution_follows_its_encoder_and_passes_gradients(make: Any) -> None:
+    encoder, context = Counted(), torch.randn(5, 2, 4, requires_grad=True)
+    larger = make(made(M, context_encoder=encoder), context).expand((6, 5))
+    for _ in range(2):  # no graph is kept from one call to the next
+        larger.log_prob(torch.zeros(D)).sum().backward()
+    assert context.grad is not None
+    assert all(p.grad is not None for p in encoder.parameters())
+    before = larger.log_prob(torch.zeros(D))
+    with torch.no_grad():
+        encoder.net[1].weight.mul_(3.0)
+    assert not torch.allclose(larger.log_prob(torch.zeros(D)), before)
+
+
+@MAKERS
+@pytest.mark.parametrize("batch", [(3,), (4, 3), ()], ids=str)
+def test_a_distribution_expands_to_what_it_broadcasts_to_only(make: Any, batch: tuple[int, ...]) -> None:
+    for law in (make(made(M), torch.randn(4, M)), make(made()).expand((4,))):
+        with pytest.raises(ValueError, match=r"a batch of shape \(4,\) does not expand to"):
+            law.expand(batch)
+
+
 def test_draws_of_an_expanded_distribution_without_context_differ() -> None:
     drawn = plain(made()).expand((5,)).sample()
     assert len(drawn.unique(dim=0)) == 5

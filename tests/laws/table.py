@@ -297,6 +297,11 @@ def in_context_units(features: int, context_features: int) -> cf.Flow:
     return models.maf(features, size, layers=2, hidden=H, context_encoder=units)
 
 
+def embedded(features: int, context_features: int) -> cf.Flow:
+    encoder = conditioners.EmbeddedContext((context_features,)) if context_features else None
+    return models.maf(features, context_features, layers=2, hidden=H, context_encoder=encoder)
+
+
 def one_order(features: int, context_features: int, t: Any = None) -> Any:
     options = {"layers": 2, "hidden": H, "permutation": None, "univariate": t}
     return cf.as_autoregressive(models.iaf(features, context_features, **options))
@@ -384,6 +389,7 @@ DENSITIES: dict[str, Entry] = {
     ),
     "Flow(context encoder)": entry(encoded, SOFT),
     "Flow(ContextUnits)": entry(in_context_units, SOFT),
+    "Flow(EmbeddedContext)": entry(embedded, SOFT),
     "Flow(unit interval)": entry(
         lambda d, m: cf.Flow(bases.StandardNormal(d), cf.Chain([autoregressive(d, m), bijections.logit(d, 0.0)])),
         Traits(support=UNIT, perturb=soft),

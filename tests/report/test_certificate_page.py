@@ -36,7 +36,9 @@ def certified(
             Estimate(0.0131, 0.0013, 10_000),
             (-0.61, -0.18, 0.004, 0.21, 0.74),
             Apart(separation(0.513), separation(0.499)),
-            0.0014,
+            uncovered=0.0014,
+            uncovered_if_same=0.0011,
+            outside=0.0,
         ),
     )
     return Certified(
@@ -72,7 +74,7 @@ def test_the_page_shows_every_number_with_its_error() -> None:
         "the teacher's own (control) 0.4990 ± 0.0061",
         "96.2 % of them are distinct",
         "99 % 0.74",
-        "0.14 % of the teacher's draws",
+        "0.14 % of the teacher's draws lie where the student has next to no density; about 0.11 % would",
         "150,000",
         "3.5 ×",
         "69 ×",
@@ -115,6 +117,62 @@ def test_a_lost_mode_shows_in_the_finding_though_the_students_own_draws_are_perf
     c = dataclasses.replace(c, certificate=dataclasses.replace(c.certificate, on_teacher=lost))
     (found,) = (f for f in findings(Report(title="", command="", certificate=c)) if f.check == "Student")
     assert found.status is Status.ATTENTION
+
+
+def test_too_few_draws_are_no_heavy_tail() -> None:
+    c = certified(k_hat=math.nan)
+    few = dataclasses.replace(c.certificate, weights=dataclasses.replace(c.certificate.weights, draws=20))
+    page = page_of(dataclasses.replace(c, certificate=few))
+    said = words(page)
+    assert "unknown: too few draws to tell" in said
+    assert "not stated: the tail of the weights cannot be told from fewer than 25 draws" in said
+    assert "too heavy" not in said
+    assert "k-hat unknown, effective share" in said
+    assert "too heavy for their mean" in words(page_of(certified(k_hat=0.8)))
+
+
+def on_teacher(c: Certified, **changed: object) -> Certified:
+    other = dataclasses.replace(c.certificate.on_teacher, **changed)
+    return dataclasses.replace(c, certificate=dataclasses.replace(c.certificate, on_teacher=other))
+
+
+def test_an_infinite_divergence_is_said_with_its_reason() -> None:
+    c = on_teacher(
+        certified(),
+        kl=Estimate(math.inf, math.nan, 10_000),
+        quantiles=(-0.6, -0.1, 0.0, 0.2, math.inf),
+        uncovered=0.032,
+        outside=0.031,
+    )
+    said = words(page_of(c))
+    assert "3.10 % of the teacher's draws lie outside the student's support." in said
+    assert "KL (teacher, student) ∞ ∞" in said
+    assert "99 % ∞" in said
+    assert "on the teacher's draws ∞ nats" in said
+    assert "not finite" not in said
+    values = json.loads(json.dumps(c.to_json(), allow_nan=False))
+    assert values["forward_kl"]["mean"] is None
+    assert (values["outside_support"], values["uncovered_if_same"]) == (0.031, 0.0011)
+
+
+def test_the_share_left_out_is_said_with_draws_enough_alone() -> None:
+    few = on_teacher(certified(), kl=Estimate(0.01, 0.01, 50))
+    assert "next to no density" not in words(page_of(few))
+
+
+def test_corrected_rows_that_are_all_distinct_have_no_others() -> None:
+    c = certified()
+    assert c.corrected is not None
+    said = words(page_of(dataclasses.replace(c, corrected=dataclasses.replace(c.corrected, distinct=1.0))))
+    assert "teacher / student; all of them are distinct." in said
+    assert "the others repeat" not in said
+
+
+def test_slow_samplers_have_a_speed() -> None:
+    c = dataclasses.replace(certified(), throughput=Throughput(1, 40_900.0, 1.84, 0.0072, True))
+    said = words(page_of(c))
+    for number in ("41,000", "teacher, exact inverse 1.8 22,000 ×", "0.0072 5,700,000 ×", "1 draw at once"):
+        assert number in said
 
 
 def test_what_was_not_measured_has_no_place_on_the_page() -> None:

@@ -74,8 +74,7 @@ def fit(
 
     use_threads(threads)
     recipe = checked_recipe(given)
-    used = out.with_name(f"{out.stem}.used.toml") if config is not None else None
-    files = Files(data, out, log, report, overwrite, resume, used)
+    files = Files(data, out, log, report, overwrite, resume, config)
     again = command_line(fit, given, without=LEFT_OUT)
     resumed = command_line(fit, given, without=["config", "resume"], add=["--resume"])
     roles = Roles(listed("--columns", columns or ()), listed("--context", context or ()), weight)
@@ -179,7 +178,7 @@ app.command(epilog=EXIT_CODES)(refusing(certify))
 @app.command(epilog=EXIT_CODES)
 @refusing
 def export(
-    model: o.ModelFile,
+    model: o.OnePassModel,
     out: o.ExportOut,
     *,
     format: o.ExportFormat = None,
@@ -262,7 +261,7 @@ def demo(
     quiet: o.Quiet = False,
     json: o.Json = False,
 ) -> None:
-    """All of it on real handwritten digits: fit, compare with a Gaussian, sample, report."""
+    """All of it on real handwritten digits: fit, compare with a Gaussian, sample, distil, report."""
     from .demo import run_demo
     from .fitting import use_threads
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from .console import Console
 from .model_file import load_table_model
 from .outputs import check_at_least, check_seed
-from .pairing import check_same_columns, contexts_of, measured
+from .pairing import check_pair, contexts_of, measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +30,14 @@ def run_certify(student_path: Path, teacher_path: Path, how: Certifying, console
     """The whole command.
 
     Raises:
-        Refusal: a model file, two of different columns, a student that does not draw differentiably.
+        Refusal: a model file, or two that are no pair.
         TableError: the table of contexts.
     """
     check_at_least("--draws", how.draws, 2)
     check_seed(how.seed)
     student, teacher = load_table_model(student_path), load_table_model(teacher_path)
-    check_same_columns(student, teacher, (student_path, teacher_path))
+    paths = student_path, teacher_path
+    check_pair(student, teacher, paths, console, hint="the order is STUDENT TEACHER")
     contexts = contexts_of(teacher, teacher_path, how.data, how.array, console)
     names = str(student_path), str(teacher_path)
     found = measured(student, teacher, contexts, console, names=names, draws=how.draws, seed=how.seed)

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from ..files import replacing
 from .refusal import USAGE, Refusal, refusing
 
+WRITTEN_BY = "Written by counterflow"
 LEFT_OUT = ("config", "resume", "overwrite", "quiet", "json")  # how a command is run, not what it makes
 _IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list of texts"}
 
@@ -62,10 +63,19 @@ def as_toml(values: Mapping[str, Any]) -> str:
     return "".join(f"{name} = {_shown(value)}\n" for name, value in values.items())
 
 
-def write_config(path: Path, values: Mapping[str, Any]) -> None:
-    """Write it, all or nothing."""
+def write_config(path: Path, values: Mapping[str, Any], command: str) -> None:
+    """Write it, all or nothing, with the command that it belongs to."""
     with replacing(path) as temporary:
-        temporary.write_text(f"# Written by counterflow fit.\n{as_toml(values)}", encoding="utf-8")
+        temporary.write_text(f"# {WRITTEN_BY} {command}.\n{as_toml(values)}", encoding="utf-8")
+
+
+def is_our_config(path: Path) -> bool:
+    """Whether `write_config` wrote it."""
+    try:
+        with path.open("rb") as file:
+            return file.readline().startswith(f"# {WRITTEN_BY}".encode())
+    except OSError:
+        return False
 
 
 def read_values(path: Path) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..checkpoint import save
 from ..flow import Flow
 from ..interop import Unsupported, from_nflows, from_normflows, from_pyro, from_zuko
 from ..spec import SpecError, foreign_paths, spec_of
 from .console import Console
+from .file_kinds import holds_model, holds_state, is_broken_archive, is_pickle, is_saved_by_torch
 from .origins import Origin
 from .outputs import check_output
 from .refusal import MODEL, USAGE, Refusal
@@ -71,36 +71,66 @@ def _converted(path: Path, model: Any, origin: Origin) -> Flow:
 
 
 def _read(path: Path, origin: Origin, *, trust: bool) -> Any:
-    if not path.is_file():
-        raise Refusal(MODEL, f"{path}: no such model file")
-    if path.stat().st_size == 0:
-        raise Refusal(MODEL, f"{path} is empty (0 bytes)")
-    if path.suffix == ".safetensors":
-        raise Refusal(MODEL, f"{path} holds weights alone, no model: {_in_python(origin)}")
-    weights = _weights_alone(path)
-    if weights is not None:
-        raise Refusal(MODEL, f"{path} holds weights alone ({weights}), no model: {_in_python(origin)}")
-    if not trust:
+    _check_kind(path, origin)
+    found = _without_code(path)
+    if found is None and not trust:
         raise Refusal(
             USAGE,
             f"{path} is a pickle: reading it runs whatever code was put into it, as you. If you made it, or trust who "
             "did, add --trust-pickle",
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        whole = torch.load(path, map_location="cpu", weights_only=False) if found is None else found
     except ModuleNotFoundError as error:
         raise Refusal(USAGE, f"{path} needs {error.name}, which is not installed") from error
     except Exception as error:  # damaged pickles raise anything
-        raise Refusal(MODEL, f"{path}: not a file of torch.save, or damaged ({error})") from error
+        raise Refusal(MODEL, f"{path}: damaged, or made for other versions of its libraries ({error})") from error
+    if isinstance(whole, dict) and set(whole) == {"params", "constraints"}:
+        raise Refusal(
+            MODEL,
+            f"{path} holds a parameter store of Pyro, no distribution: in Python, build the transforms as your "
+            "training script does, load the store into them, and call counterflow.interop.from_pyro(distribution)",
+        )
+    if found is not None:
+        kind = type(found).__name__
+        article = "an" if kind[0] in "AEIOUaeiou" else "a"
+        raise Refusal(MODEL, f"{path} holds weights alone ({article} {kind}), no model: {_in_python(origin)}")
+    return whole
 
 
-def _weights_alone(path: Path) -> str | None:
-    """What the file holds, if it holds no code: nothing in it is executed to find out."""
+def _check_kind(path: Path, origin: Origin) -> None:
+    """Refuse what cannot be a model that `torch.save` wrote, before anything in it is read."""
+    if not path.exists():
+        raise Refusal(MODEL, f"{path}: no such model file")
+    if path.is_dir():
+        raise Refusal(MODEL, f"{path} is a folder, expected a file that torch.save wrote")
+    if path.stat().st_size == 0:
+        raise Refusal(MODEL, f"{path} is empty (0 bytes)")
+    if holds_model(path):
+        raise Refusal(MODEL, f"{path} is a model file of Counterflow already: every command reads it as it is")
+    if holds_state(path):
+        raise Refusal(MODEL, f"{path} is the state of an unfinished training, no model")
+    if path.suffix == ".safetensors":
+        raise Refusal(MODEL, f"{path} holds weights alone, no model: {_in_python(origin)}")
+    if is_broken_archive(path):
+        raise Refusal(MODEL, f"{path} is damaged or cut short")
+    if is_saved_by_torch(path):
+        return
+    if is_pickle(path):
+        raise Refusal(
+            MODEL, f"{path} is a pickle that torch.save did not write: save the model by torch.save(model, path)"
+        )
+    raise Refusal(MODEL, f"{path} is no file that torch.save wrote")
+
+
+def _without_code(path: Path) -> Any:
+    """What the file holds, if that is weights: nothing in it is executed to find out. None if it is more."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a pickle of classes, or no file of torch's: torch raises many kinds
+        with warnings.catch_warnings():  # of a protocol that such a reading might not know: then it fails
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a pickle of classes: torch raises many kinds
         return None
-    return None if isinstance(found, nn.Module) else f"a {type(found).__name__}"
 
 
 def _in_python(origin: Origin) -> str:

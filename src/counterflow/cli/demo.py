@@ -1,4 +1,4 @@
-"""`counterflow demo`: the whole job on the real digits of scikit-learn, as a user would do it."""
+"""`counterflow demo`: the whole job on the real digits of scikit-learn, a student included, as a user would do it."""
 
 import shlex
 from pathlib import Path
@@ -25,7 +25,7 @@ PIXELS = Images(shape=(8, 8), limits=(0.0, 17.0))
 
 
 def run_demo(folder: Path, seed: int, threads: int, console: Console) -> None:
-    """Write data, model, picture and report into a folder that belongs to the demo, and say where to look.
+    """Write data, model, student, picture and report into a folder that belongs to the demo, and say where to look.
 
     Raises:
         Refusal: the folder cannot be made or written to.
@@ -44,7 +44,7 @@ def run_demo(folder: Path, seed: int, threads: int, console: Console) -> None:
     table = load_table(Wanted(files.data), recipe.model, console)
     words = ["counterflow", "fit", files.data, "-o", files.out, "--seed", seed, "--threads", threads]
     command = shlex.join(map(str, words))
-    said = Words(command, f"{command} --resume")
+    said = Words(command, f"{command} --overwrite --resume")  # a second demo replaces the files of the first
     fitted = fit_table(table, files, recipe, said, console)
     console.note("Distilling it into a student that draws in one pass.")
     certificate, student = _distilled(fitted.model, student_files, seed, threads, console)
@@ -78,7 +78,7 @@ def _distilled(
     words = ["counterflow", "distil", files.teacher, "-o", files.out, "--hidden", ",".join(map(str, HIDDEN))]
     words += ["--start-steps", START_STEPS, "--steps", STEPS, "--draws", DRAWS, "--seed", seed, "--threads", threads]
     command = shlex.join(map(str, words))
-    return distil_table(model, None, Job(files, recipe, Words(command, f"{command} --resume")), console)
+    return distil_table(model, None, Job(files, recipe, Words(command, f"{command} --overwrite --resume")), console)
 
 
 def draw(model: TableModel, rows: int, seed: int) -> np.ndarray:

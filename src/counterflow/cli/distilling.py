@@ -20,8 +20,8 @@ from .fitting import Words
 from .model_file import load_table_model
 from .outputs import check_output
 from .pairing import contexts_of, fingerprint, measured
-from .refusal import DIVERGED, INTERRUPTED, OUTPUT, USAGE, Refusal
-from .resuming import check_resumed, resumable
+from .refusal import DIVERGED, INTERRUPTED, USAGE, Refusal
+from .resuming import Unfinished
 from .student_recipe import StudentRecipe
 from .student_training import Lesson, States, Trained, phase_facts, version
 
@@ -39,9 +39,14 @@ class DistilFiles:
     resume: bool = False
 
     @property
+    def unfinished(self) -> Unfinished:
+        """What the two trainings keep until the student is there."""
+        return Unfinished("distil", "distillation", self.out, PHASES)
+
+    @property
     def states(self) -> States:
-        """Of the two trainings: there while they run and after an interruption."""
-        start, polish = (self.out.with_name(f"{self.out.stem}.{phase}{self.out.suffix}") for phase in PHASES)
+        """Of the two trainings."""
+        start, polish = self.unfinished.states
         return States(start, polish, self.resume)
 
 
@@ -85,19 +90,9 @@ def check_distil_files(files: DistilFiles) -> None:
     """
     inputs = [files.teacher, *([files.data] if files.data is not None else [])]
     check_output(files.out, [".safetensors"], overwrite=files.overwrite, inputs=inputs)
-    again = files.overwrite or files.resume
     if files.log is not None:
-        check_output(files.log, [".csv"], overwrite=again, inputs=inputs)
-    there = [state for state in _both(files.states) if state.exists()]
-    if files.resume and not there:
-        raise Refusal(
-            USAGE,
-            f"--resume: there is no {files.states.start}, the state that an interrupted distillation leaves behind",
-        )
-    if there and not again:
-        raise Refusal(
-            OUTPUT, f"{there[0]} is left from an interrupted distillation; --resume goes on, --overwrite starts afresh"
-        )
+        check_output(files.log, [".csv"], overwrite=files.overwrite, inputs=inputs)
+    files.unfinished.check(inputs, overwrite=files.overwrite, resume=files.resume)
 
 
 def distil_table(
@@ -108,31 +103,27 @@ def distil_table(
 ) -> tuple[Certified, TableModel]:
     """Teach, certify, and save the student; on Ctrl-C keep the states and say how to go on."""
     files, recipe, words = job.files, job.recipe, job.words
-    states = files.states
-    first = states.start if recipe.start_steps else states.polish
+    unfinished = files.unfinished
     options = words.configuration and {**words.configuration, **_contents(files, contexts)}
     if files.resume:
-        check_resumed(first, options)
-    else:
-        for stale in _both(states):
-            stale.unlink(missing_ok=True)
+        lengths = zip(PHASES, (recipe.start_steps, recipe.steps), strict=True)
+        unfinished.check_options(options, left_out=[phase for phase, steps in lengths if not steps])
     given = None if contexts is None else teacher.tensor(contexts)
     lesson = Lesson(teacher.model, str(files.teacher), given, recipe, console)
-    with resumable(first, options):
+    if not files.resume:
+        unfinished.clear()
+    with unfinished.kept(options):
         trained = _taught(lesson, files, words)
         try:
-            if files.log is not None:
-                write_curves(files.log, trained)
             student = TableModel(lesson.student.eval(), teacher.schema, _facts(teacher, trained, job))
             found = _certified(student, teacher, contexts, job, console)
             student = dataclasses.replace(student, facts={**student.facts, "certificate": found.to_json()})
             student.save(files.out)
         except KeyboardInterrupt:
-            last = states.polish if recipe.steps else states.start
-            after = f"interrupted after the training; {last} keeps its state, and this goes on: {words.resume}"
-            raise Refusal(INTERRUPTED, after) from None
-        for state in _both(states):
-            state.unlink(missing_ok=True)
+            raise _interrupted(" after the training", "its state", files, words) from None
+        unfinished.clear()
+    if files.log is not None:
+        write_curves(files.log, trained)
     return found, student
 
 
@@ -148,31 +139,44 @@ def write_curves(path: Path, trained: Trained) -> None:
 
 
 def _taught(lesson: Lesson, files: DistilFiles, words: Words) -> Trained:
-    states = files.states
     try:
-        return lesson.taught(states)
+        return lesson.taught(files.states)
     except TrainingInterrupted as stopped:
         if stopped.path is None:
-            raise Refusal(INTERRUPTED, "interrupted before the first checkpoint; no student was written") from None
-        phase = "the start" if stopped.path == states.start else "the fit to draws"
-        where = f"after step {stopped.history.steps:,} of {phase}"
-        how = f"interrupted {where}; {stopped.path} keeps the state, and this goes on: {words.resume}"
-        raise Refusal(INTERRUPTED, how) from None
+            raise _interrupted(" before the first checkpoint", "the state", files, words) from None
+        phase = "the start" if stopped.path == files.states.start else "the fit to draws"
+        where = f" after step {stopped.history.steps:,} of {phase}"
+        raise _interrupted(where, "the state", files, words) from None
+    except KeyboardInterrupt:  # between the two, or while the teacher draws
+        raise _interrupted("", "the state", files, words) from None
     except TrainingDiverged as error:
-        for state in _both(states):
-            state.unlink(missing_ok=True)
-        raise Refusal(DIVERGED, f"{error}; try a lower --learning-rate") from None
+        files.unfinished.clear()
+        stopped_where = str(error).partition(";")[0]  # what follows names parameters of the student
+        raise Refusal(DIVERGED, f"{stopped_where}; try a lower --learning-rate") from None
     except ValueError as error:
         if not files.resume:
             raise
         raise Refusal(USAGE, f"--resume: {error}") from None
 
 
+def _interrupted(where: str, what: str, files: DistilFiles, words: Words) -> Refusal:
+    kept = files.unfinished.latest
+    if kept is None:
+        return Refusal(INTERRUPTED, f"interrupted{where}; no student was written")
+    return Refusal(INTERRUPTED, f"interrupted{where}; {kept} keeps {what}, and this goes on: {words.resume}")
+
+
 def _certified(
     student: TableModel, teacher: TableModel, contexts: Block | None, job: Job, console: Console
 ) -> Certified:
-    names = str(job.files.out), job.files.teacher.name
-    return measured(student, teacher, contexts, console, names=names, draws=job.recipe.draws, seed=job.recipe.seed)
+    """As with a training that diverged, there is nothing to go on from where the student has no certificate."""
+    draws, seed = job.recipe.draws, job.recipe.seed
+    names = "the student", job.files.teacher.name
+    try:
+        return measured(student, teacher, contexts, console, names=names, draws=draws, seed=seed)
+    except Refusal as refusal:
+        job.files.unfinished.clear()
+        raise Refusal(refusal.code, f"{refusal}; no student was written") from None
 
 
 def _facts(teacher: TableModel, trained: Trained, job: Job) -> dict[str, Any]:
@@ -202,7 +206,3 @@ def _contents(files: DistilFiles, contexts: Block | None) -> dict[str, str]:
     if contexts is not None:
         found["data-content"] = hashlib.sha256(contexts.tobytes()).hexdigest()[:16]
     return found
-
-
-def _both(states: States) -> tuple[Path, Path]:
-    return states.start, states.polish

@@ -48,14 +48,15 @@ def run_export(path: Path, out: Path, how: Exporting, console: Console) -> None:
     console.say(f"Wrote the sampler of {path} to {out}, {out.stat().st_size / 2**20:,.2f} MiB.")
     console.say(exported.facts["about"])
     console.say(
-        f"Run in {where} on {law} noise, batches of 1 and of 1,000 rows: the largest difference from the model is "
-        f"{exported.largest_difference:.1e}."
+        f"Run in {where} on {law} noise, batches of 1 and of 1,000 rows: the largest difference from the model in "
+        f"double precision is {exported.largest_difference:.1e}; the model's own rounding is {exported.rounding:.1e}."
     )
     console.result(
         {
             "written": [str(out)],
             "format": "onnx" if write is export_onnx else "torch",
             "largest_difference": exported.largest_difference,
+            "rounding": exported.rounding,
             **exported.facts,
         }
     )

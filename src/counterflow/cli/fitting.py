@@ -11,13 +11,14 @@ from ..report.assembling import About
 from ..report.certified import Certified
 from ..tabular import Fitted, Parts, Prepared, Recipe, Watch, finish, prepare
 from ..training import TrainingDiverged, TrainingInterrupted
-from .config import write_config
+from ..training.sinks import COLUMNS
+from .config import is_our_config, write_config
 from .console import Console
 from .fit_words import columns_in_words, note_sizes, tell
 from .outputs import check_at_least, check_output
 from .refusal import DIVERGED, INTERRUPTED, OUTPUT, USAGE, Refusal
 from .reporting import judged_of, write_report
-from .resuming import check_resumed, resumable
+from .resuming import Unfinished
 from .roles import Loaded, Wanted, load_table
 
 NOTHING_HELD_OUT = "--report: no rows are held out to judge the model by; raise --test, or leave out --report"
@@ -33,12 +34,22 @@ class Files:
     report: Path | None = None
     overwrite: bool = False
     resume: bool = False
-    configuration: Path | None = None  # to write the full configuration to
+    config: Path | None = None  # where options come from
+
+    @property
+    def used(self) -> Path | None:
+        """Where the full configuration is written to, if there is one."""
+        return None if self.config is None else self.out.with_name(f"{self.out.stem}.used.toml")
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """What the training keeps until it is done."""
+        return Unfinished("fit", "fit", self.out, ("training",))
 
     @property
     def training(self) -> Path:
         """The state of the training: there while it runs and after an interruption."""
-        return self.out.with_name(f"{self.out.stem}.training{self.out.suffix}")
+        return self.unfinished.states[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +70,7 @@ def run_fit(files: Files, recipe: Recipe, wanted: Wanted, words: Words, console:
     """
     check_files(files)
     if files.resume:
-        check_resumed(files.training, words.configuration)
+        files.unfinished.check_options(words.configuration)
     table = load_table(wanted, recipe.model, console)
     if table.dropped:
         rows = f"{table.dropped:,} row{'s' * (table.dropped != 1)}"
@@ -67,9 +78,9 @@ def run_fit(files: Files, recipe: Recipe, wanted: Wanted, words: Words, console:
     fitted = fit_table(table, files, recipe, words, console)
     if files.report is not None:
         report_fit(files.report, table, fitted, words, console, seed=recipe.seed)
-    if files.configuration is not None:
-        write_config(files.configuration, words.configuration)
-    written = [files.out, files.report, files.log, files.configuration]
+    if files.used is not None:
+        write_config(files.used, words.configuration, "fit")
+    written = [files.out, files.report, files.log, files.used]
     tell([str(path) for path in written if path is not None], fitted, console)
 
 
@@ -95,23 +106,31 @@ def report_fit(
 
 def check_files(files: Files) -> None:
     """Refuse outputs that exist or cannot be written, and a resumption of nothing."""
-    check_output(files.out, [".safetensors"], overwrite=files.overwrite, inputs=[files.data])
-    again = files.overwrite or files.resume
+    inputs = [files.data, *([files.config] if files.config is not None else [])]
+    check_output(files.out, [".safetensors"], overwrite=files.overwrite, inputs=inputs)
     if files.log is not None:
-        check_output(files.log, [".csv"], overwrite=again, inputs=[files.data])
+        again = files.overwrite or (files.resume and _is_curve(files.log))
+        check_output(files.log, [".csv"], overwrite=again, inputs=inputs)
     if files.report is not None:
-        check_output(files.report, [".html"], overwrite=files.overwrite)
-    if files.configuration is not None:
-        check_output(files.configuration, [".toml"], overwrite=files.overwrite)
-    outputs = [path for path in (files.out, files.log, files.report, files.configuration) if path is not None]
+        check_output(files.report, [".html"], overwrite=files.overwrite, inputs=inputs)
+    if files.used is not None:
+        if files.used.exists() and not is_our_config(files.used):
+            raise Refusal(OUTPUT, f"{files.used} exists, and no command wrote it; choose another --out")
+        check_output(files.used, [".toml"], overwrite=files.overwrite)
+    outputs = [path for path in (files.out, files.log, files.report, files.used) if path is not None]
     for path in outputs:
         if outputs.count(path) > 1:
             raise Refusal(USAGE, f"{path} is to be written twice: choose another name for one of the two")
-    state = files.training
-    if files.resume and not state.is_file():
-        raise Refusal(USAGE, f"--resume: there is no {state}, the state that an interrupted fit leaves behind")
-    if state.exists() and not again:
-        raise Refusal(OUTPUT, f"{state} is left from an interrupted fit; --resume goes on, --overwrite starts afresh")
+    files.unfinished.check(inputs, overwrite=files.overwrite, resume=files.resume)
+
+
+def _is_curve(path: Path) -> bool:
+    """Whether it is a training curve, which the run that goes on writes again."""
+    try:
+        with path.open("rb") as file:
+            return file.readline().strip() == ",".join(COLUMNS).encode()
+    except OSError:
+        return False
 
 
 def fit_table(table: Loaded, files: Files, recipe: Recipe, words: Words, console: Console) -> Fitted:
@@ -124,13 +143,13 @@ def fit_table(table: Loaded, files: Files, recipe: Recipe, words: Words, console
     for line in columns_in_words(table):
         console.note(line)
     if not files.resume:
-        for stale in (files.training, files.log):
-            if stale is not None:
-                stale.unlink(missing_ok=True)
-    with resumable(files.training, words.configuration):
+        files.unfinished.clear()
+        if files.log is not None:
+            files.log.unlink(missing_ok=True)
+    with files.unfinished.kept(words.configuration):
         fitted = _finished(prepared, table, files, words, console)
         fitted.model.save(files.out)
-        files.training.unlink(missing_ok=True)
+        files.unfinished.clear()
     return fitted
 
 
@@ -151,7 +170,7 @@ def _finished(prepared: Prepared, table: Loaded, files: Files, words: Words, con
         after = f"interrupted after the training; {files.training} keeps its state, and this goes on: {words.resume}"
         raise Refusal(INTERRUPTED, after) from None
     except TrainingDiverged as error:
-        files.training.unlink(missing_ok=True)
+        files.unfinished.clear()
         raise Refusal(DIVERGED, _how_it_diverged(error, table, prepared.parts)) from None
     except (ValueError, KeyError) as error:
         if not files.resume:

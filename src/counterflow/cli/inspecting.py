@@ -70,6 +70,9 @@ def _columns(columns: tuple[Column, ...], context: tuple[Column, ...]) -> list[s
 def _making(made: dict[str, Any]) -> list[str]:
     if is_student(made):
         return [made_in_words(made), certificate_in_words(made["certificate"]), _versions(made)]
+    if "converted_from" in made:
+        origin = made["converted_from"]
+        return [f"Converted from {origin['file']}, a model of {origin['library']}."]
     if "training" not in made:
         return ["The file does not say how the model was made."]
     data, training, recipe = made["data"], made["training"], made["recipe"]

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from ..checkpoint import read_header
+from ..checkpoint import CheckpointError, read_header
 from ..conditioners import ContextUnits
 from ..spec import SpecError, foreign_paths
 from ..tabular import TableModel
+from .file_kinds import holds_state, is_saved_by_torch, is_table
 from .refusal import MODEL, Refusal
 
 
@@ -24,6 +25,11 @@ def load_model(path: Path) -> TableModel:
         raise Refusal(MODEL, f"{path} is empty (0 bytes)")
     try:
         return TableModel.load(path)
+    except CheckpointError:
+        kind = _other_kind(path)
+        if kind is None:
+            raise
+        raise Refusal(MODEL, f"{path} is {kind}") from None
     except SpecError:
         foreign = sorted(foreign_paths(read_header(path)["spec"]))
         if not foreign:
@@ -35,6 +41,17 @@ def load_model(path: Path) -> TableModel:
         ) from None
     except OSError as error:
         raise Refusal(MODEL, f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _other_kind(path: Path) -> str | None:
+    """What it is, if it is known to be no model file."""
+    if is_table(path):
+        return "a table, expected a model file"
+    if holds_state(path):
+        return "the state of an unfinished training, expected a model file; its command goes on with --resume"
+    if is_saved_by_torch(path):
+        return "a file of torch.save, expected a model file; `counterflow convert` makes one of some libraries' models"
+    return None
 
 
 def load_table_model(path: Path) -> TableModel:

@@ -199,6 +199,14 @@ ReportRows = Annotated[
 ]
 
 # Of export.
+OnePassModel = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model file that draws in one pass: a student that `distil` wrote, or a coupling flow.",
+        show_default=False,
+    ),
+]
 ExportOut = Annotated[
     Path, _option("-o", "--out", metavar="FILE", help="The file to write: .onnx, or .pt2 (a program of torch.export).")
 ]

@@ -1,19 +1,26 @@
-"""A student and a teacher as model files: whether they are of the same columns, and the contexts of both."""
+"""A student and a teacher as model files: whether they are a pair, the contexts of both, and what is measured."""
 
 import hashlib
+import math
+import shlex
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from ..distillation.stages import stages_of
 from ..report.certified import Certified
 from ..report.certifying import PairMeasurement, certified
 from ..tables import TableError
+from ..tables.schema import Column
 from ..tables.source import Block
 from ..tabular import TableModel
 from .console import Console
 from .given import Contexts, Distances
-from .naming import called
+from .naming import called, number_in
 from .refusal import MODEL, USAGE, Refusal
+
+INCOMPARABLE = ("not a number", "all weights are zero", "outside its support")  # what two good models may still be
 
 
 def fingerprint(path: Path) -> str:
@@ -55,12 +62,30 @@ def contexts_of(
     return rows
 
 
-def check_same_columns(student: TableModel, teacher: TableModel, paths: tuple[Path, Path]) -> None:
-    """Refuse two models that are not of the same columns.
+def check_pair(
+    student: TableModel, teacher: TableModel, paths: tuple[Path, Path], console: Console, *, hint: str
+) -> None:
+    """Refuse two models of which one cannot be the other's student; warn where it is another's.
+
+    Args:
+        student: Its columns and supports are the teacher's, and its draws are reparameterised.
+        teacher: Draws and scores.
+        paths: Of the two files.
+        console: Where to warn.
+        hint: What to do if the first one is no student.
 
     Raises:
-        Refusal: with what differs.
+        Refusal: with the reason.
     """
+    _check_same_columns(student, teacher, paths)
+    if not _draws_reparameterised(student):
+        raise Refusal(MODEL, f"{paths[0]} has no reparameterised draws and is no student; {hint}")
+    taught_by = student.facts.get("teacher", {}).get("fingerprint")
+    if taught_by is not None and taught_by != fingerprint(paths[1]):
+        console.note(f"Warning: {paths[1]} is not the file that {paths[0]} was distilled from.")
+
+
+def _check_same_columns(student: TableModel, teacher: TableModel, paths: tuple[Path, Path]) -> None:
     words = f"{paths[0]} and {paths[1]} are not of the same columns"
     for what, ours, theirs in (
         ("", student.schema.names, teacher.schema.names),
@@ -72,6 +97,30 @@ def check_same_columns(student: TableModel, teacher: TableModel, paths: tuple[Pa
         if one.whole != other.whole:
             kinds = f"{one.kind.value} in {paths[0]} and {other.kind.value} in {paths[1]}"
             raise Refusal(MODEL, f"{words}: {called(one.name)} is {kinds}")
+        if (one.low, one.high) != (other.low, other.high):
+            here, there = (column.support_in_words().partition(",")[0] for column in (one, other))
+            raise Refusal(
+                MODEL,
+                f"{called(one.name)} is {here} in {paths[0]} and {there} in {paths[1]}, and a density is zero outside "
+                f"its support; fit {paths[0]} with --support {_as_option(other)}, or distil {paths[1]}",
+            )
+
+
+def _as_option(column: Column) -> str:
+    """As `fit --support` reads it."""
+    low, high = (
+        "" if end in (-math.inf, math.inf) else repr(end).removesuffix(".0") for end in (column.low, column.high)
+    )
+    return shlex.quote(f"{number_in(column.name) or column.name}={low}..{high}")
+
+
+def _draws_reparameterised(student: TableModel) -> bool:
+    try:
+        with torch.random.fork_rng(devices=[]):  # the base is asked for a draw
+            stages_of(student.model)
+    except TypeError:
+        return False
+    return True
 
 
 def measured(
@@ -87,8 +136,8 @@ def measured(
     """Certificate and throughput.
 
     Args:
-        student: Draws differentiably.
-        teacher: Of the same columns.
+        student: See `check_pair`.
+        teacher: See `check_pair`.
         contexts: If both take any.
         console: Where to show how far it is.
         names: Of the two files.
@@ -96,13 +145,15 @@ def measured(
         seed: Of everything random.
 
     Raises:
-        Refusal: a student without differentiable draws, or densities that are not finite.
+        Refusal: densities that are not finite.
     """
     parts = list(PairMeasurement(student, teacher, contexts, draws=draws, seed=seed).parts(corrected=False))
     steps = ((1, (name, measure())) for name, measure in parts)
     try:
         found = dict(console.watched(steps, "measuring the student", len(parts)))
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
+        if not any(words in str(error) for words in INCOMPARABLE):
+            raise
         raise Refusal(MODEL, f"{names[0]} cannot be held against {names[1]}: {error}") from None
     return certified(found, student, names[1])
 

@@ -1,6 +1,7 @@
 """`counterflow report`: a model and its data in one page for a colleague."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .given import Distances
 from .matching import Asked, Matched
 from .model_file import load_table_model
 from .outputs import check_at_least, check_output, check_seed
-from .pairing import check_same_columns, fingerprint
+from .pairing import check_pair
 from .refusal import MODEL, Refusal
 from .unfit_cells import check_logarithms, check_whole_numbers
 from .watched_source import WatchedSource
@@ -127,7 +128,8 @@ def judged_of(fitted: Fitted, cells: Cells, rows: int = ROWS) -> Judged | None:
 def _judged(model: TableModel, cells: Cells, rows: int, data: Path) -> Judged:
     """Rows that the model has not learnt from, found again by its seed if this is the table that it was fitted to."""
     made = model.facts.get("teacher", {}).get("made", model.facts)  # what a teacher has seen, its student has, too
-    if made.get("data", {}).get("fingerprint") == cells.fingerprint():
+    fitted_to = made.get("data", {}).get("fingerprint")
+    if fitted_to == cells.fingerprint():
         cut = Recipe(**{name: made["recipe"][name] for name in ("validation", "test", "seed")})
         order, first, last = shuffled(len(cells.values), cut)
         found = _split(cells, order, (first, last), model.schema.columns, cut.seed)
@@ -136,7 +138,16 @@ def _judged(model: TableModel, cells: Cells, rows: int, data: Path) -> Judged:
         raise TableError(f"{data}: the model has learnt from every row of it; give rows that it has not seen")
     chosen = np.random.default_rng(0).permutation(len(cells.values))[:rows]
     what = "rows of" if len(chosen) == len(cells.values) else "rows drawn from"
-    return Judged(cells.take(chosen), None, f"{what} {data.name}, another table than the one the model was fitted to")
+    return Judged(cells.take(chosen), None, f"{what} {data.name}{_beside(made, known=fitted_to is not None)}")
+
+
+def _beside(made: Mapping[str, Any], *, known: bool) -> str:
+    """What such rows are to a model that was made like this."""
+    if known:
+        return ", another table than the one the model was fitted to"
+    if "converted_from" in made:
+        return f" (the model was converted from {made['converted_from']['library']}: its own table is not known)"
+    return " (the model's file does not say which table it was fitted to)"
 
 
 def _split(
@@ -185,10 +196,8 @@ def _inside(model: TableModel, judged: Judged, data: Path) -> tuple[Judged, list
 
 def _teacher(path: Path, student_path: Path, student: TableModel, console: Console) -> TableModel:
     teacher = load_table_model(path)
-    check_same_columns(student, teacher, (student_path, path))
-    taught_by = student.facts.get("teacher", {}).get("fingerprint")
-    if taught_by is not None and taught_by != fingerprint(path):
-        console.note(f"Warning: {path} is not the file that {student_path} was distilled from.")
+    hint = "--teacher belongs to the report of a student"
+    check_pair(student, teacher, (student_path, path), console, hint=hint)
     return teacher
 
 

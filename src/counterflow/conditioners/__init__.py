@@ -5,6 +5,7 @@ from .causal_conv import CausalConv
 from .conditioner import Conditioner, RepeatedPass, Stepper
 from .constant import Constant
 from .context_units import ContextUnits
+from .embedded_context import EmbeddedContext
 from .masked_linear import MaskedLinear
 from .masked_mlp import MaskedMLP
 from .masked_network import Activated, Added, Dense, Gated, MaskedNetwork, Rescaled, Shifted
@@ -20,6 +21,7 @@ __all__ = [
     "CausalConv",
     "Constant",
     "ContextUnits",
+    "EmbeddedContext",
     "Conditioner",
     "MaskedLinear",
     "MaskedMLP",

@@ -19,7 +19,9 @@ from .weights import WeightReport, report_of
 
 STEP_DRAWS = 16  # of each step, for the divergence step by step
 CHUNK = 4096
-OUTSIDE = 0.001  # of the student's own draws: the least dense of them mark the end of its region
+LEVELS = (0.01, 0.1, 0.5, 0.9, 0.99)  # of the quantiles on the teacher's draws
+BARELY = 0.001  # of the student's own draws: the least dense of them mark the end of its region
+FEWEST = 100  # draws of either, from which the end of that region says anything
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,17 +30,53 @@ class OnTeacherDraws:
 
     Attributes:
         kl: KL(p || q), nats per event; infinite if the student has no density at a draw.
-        quantiles: Of log p - log q over the teacher's draws, at 1, 10, 50, 90 and 99 %: the upper ones grow where the
-            student has no density.
+        quantiles: Of log p - log q over the teacher's draws, at `LEVELS`: the upper ones grow where the student has
+            little density.
         two_sample: A classifier's attempt to tell the student's draws from them, with its control.
         uncovered: The share of the teacher's draws where the student is less dense than at 99.9 % of its own draws:
-            0.001 for a perfect student, about the weight of the modes that it has lost for one that has lost some.
+            about the weight of the modes that it has lost.
+        uncovered_if_same: What `uncovered` is on average, for as many draws, of a student that is its teacher: about
+            0.001, and more with fewer than 1,000 draws of the student.
+        outside: The share of the teacher's draws where the student has no density at all, because they are outside its
+            support.
     """
 
     kl: Estimate
     quantiles: tuple[float, ...]
     two_sample: TwoSample | None
     uncovered: float
+    uncovered_if_same: float
+    outside: float
+
+    @property
+    def covering_told(self) -> bool:
+        """Whether there are draws enough, 100 of either, for `uncovered` to say anything."""
+        return self.uncovered_if_same < 1 / FEWEST and self.kl.rows >= FEWEST
+
+    def sentences(self) -> list[str]:
+        """The same in words."""
+        if self.outside:
+            lines = [
+                f"KL(teacher, student) is infinite: {self.outside:.2%} of the teacher's draws ({self.kl.rows:,}) lie "
+                "outside the student's support."
+            ]
+        else:
+            lines = [
+                f"KL(teacher, student) = {self.kl.mean:.4g} ± {self.kl.standard_error:.2g} nats "
+                f"({self.kl.rows:,} draws of the teacher)."
+            ]
+        if self.covering_told:
+            lines.append(
+                f"{self.uncovered:.2%} of the teacher's draws lie where the student has next to no density "
+                f"(about {self.uncovered_if_same:.2%} would, were the two the same)."
+            )
+        if self.two_sample is not None:
+            found, control = self.two_sample.samples, self.two_sample.control
+            lines.append(
+                f"A classifier tells them apart with AUC {found.auc:.3f} ± {found.auc_error:.3f} "
+                f"(teacher against teacher: {control.auc:.3f} ± {control.auc_error:.3f})."
+            )
+        return lines
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,31 +111,19 @@ class Certificate:
         lines = [
             f"KL(student, teacher) = {self.kl.mean:.4g} ± {self.kl.standard_error:.2g} nats, "
             f"{self.kl_per_dimension:.2g} per dimension ({self.kl.rows:,} draws of the student).",
-            f"Weights teacher / student: effective share {w.effective_fraction:.3f}, k-hat {w.k_hat:.2f}.",
+            f"Weights teacher / student: effective share {w.effective_fraction:.3f}, k-hat {_number(w.k_hat)}.",
         ]
         if w.trusted:
             lines.append(
-                f"log normaliser of the teacher: {w.log_mean.mean:.4g} ± {w.log_mean.standard_error:.2g} "
+                f"Log normaliser of the teacher: {w.log_mean.mean:.4g} ± {w.log_mean.standard_error:.2g} "
                 "(0 if it is normalised)."
             )
         else:
-            lines.append("k-hat is above 0.7: means of the weights, and so the normaliser, cannot be trusted.")
+            known = w.lacking is None
+            reason = "k-hat is above 0.7" if known else f"The tail of the weights cannot be told from {w.lacking}"
+            lines.append(f"{reason}: means of the weights, and so the normaliser, cannot be trusted.")
         if self.on_teacher is not None:
-            other = self.on_teacher
-            lines.append(
-                f"KL(teacher, student) = {other.kl.mean:.4g} ± {other.kl.standard_error:.2g} nats "
-                f"({other.kl.rows:,} draws of the teacher)."
-            )
-            lines.append(
-                f"{other.uncovered:.2%} of the teacher's draws lie where the student has next to no density "
-                f"({OUTSIDE:.1%} would, were the two the same)."
-            )
-            if other.two_sample is not None:
-                found, control = other.two_sample.samples, other.two_sample.control
-                lines.append(
-                    f"A classifier tells them apart with AUC {found.auc:.3f} ± {found.auc_error:.3f} "
-                    f"(teacher against teacher: {control.auc:.3f} ± {control.auc_error:.3f})."
-                )
+            lines += self.on_teacher.sentences()
         return lines
 
 
@@ -160,21 +186,67 @@ def _steps(q: Any, p: Any, draws: int, generator: Generator | None) -> tuple[Ten
 
 
 def _on_teacher(q: Density, p: Density, x: Vector, drawn: Vector, generator: Generator | None) -> OnTeacherDraws:
-    log_q = _scores(q, x)
+    log_q = _scores_or_none(q, x)
     ratio = _scores(p, x) - log_q
     if bool(ratio.isnan().any()) or bool((ratio == -math.inf).any()):
         raise ValueError("log p or log q of a draw of the teacher is not a number")
-    levels = torch.tensor([0.01, 0.1, 0.5, 0.9, 0.99], dtype=torch.float64)
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
     try:
         apart = diagnostics.two_sample_test(x[: len(drawn)], drawn[: len(x)], generator=generator)
     except ValueError:  # too few of them
         apart = None
-    edge = _scores(q, drawn).quantile(OUTSIDE)
-    uncovered = float((log_q < edge).double().mean())
-    beyond = bool((ratio == math.inf).any())  # no density of q at all: the mean has no estimate but infinity
-    kl = Estimate(math.inf, math.nan, len(ratio)) if beyond else estimate(ratio)
-    return OnTeacherDraws(kl, tuple(ratio.quantile(levels, interpolation="nearest").tolist()), apart, uncovered)
+    edge, share = _edge(_scores(q, drawn))
+    outside = float((ratio == math.inf).double().mean())  # with any, the mean has no estimate but infinity
+    return OnTeacherDraws(
+        kl=Estimate(math.inf, math.nan, len(ratio)) if outside else estimate(ratio),
+        quantiles=tuple(ratio.quantile(levels, interpolation="nearest").tolist()),
+        two_sample=apart,
+        uncovered=float((log_q < edge).double().mean()),
+        uncovered_if_same=share,
+        outside=outside,
+    )
+
+
+def _edge(log_q: Tensor) -> tuple[Tensor, float]:
+    """The k-th least log q of N draws of q, at 0.1 % of them; and how likely one more draw of q is to be below it.
+
+    All N + 1 places of one more draw in the order of the others are equally likely: k / (N + 1).
+    """
+    k = 1 + math.floor(BARELY * (len(log_q) - 1))
+    return log_q.kthvalue(k).values, k / (len(log_q) + 1)
 
 
 def _scores(density: Density, x: Vector) -> Tensor:
     return torch.cat([log_prob_of(density, part).double() for part in x.split(CHUNK)])
+
+
+def _scores_or_none(density: Density, x: Vector) -> Tensor:
+    """Minus infinity where the density refuses a row, as bounded flows do outside their support.
+
+    Raises:
+        ValueError: it refuses every row, which is another mistake.
+
+    Cost: a call for about every row that is refused.
+    """
+    refusals: list[ValueError] = []
+
+    def scored(part: Tensor) -> Tensor:
+        try:
+            return log_prob_of(density, part).double()
+        except ValueError as error:
+            if len(part) > 1:
+                return torch.cat([scored(half) for half in part.tensor_split(2)])
+            refusals.append(error)
+            return part.new_full((1,), -math.inf, dtype=torch.float64)
+
+    found = torch.cat([scored(part) for part in x.split(CHUNK)])
+    if len(refusals) == len(found):
+        raise refusals[0]
+    return found
+
+
+def _number(k_hat: float) -> str:
+    """A tail of equal weights has none."""
+    if math.isnan(k_hat):
+        return "unknown"
+    return f"{k_hat:.2f}" if math.isfinite(k_hat) else "infinite" if k_hat > 0 else "-inf (the largest are equal)"

@@ -4,7 +4,6 @@ Each method needs one score of the teacher per proposal and none of its slow dra
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import torch
@@ -92,7 +91,7 @@ def importance_resample(
     x, log_weight = proposed(q, p, count, generator)
     values = checked(log_weight)
     report = report_of(values)
-    w = smoothed(values)[0] if math.isfinite(report.k_hat) else (values - values.logsumexp(0)).exp()
+    w = smoothed(values)[0]
     offset = torch.rand((), dtype=w.dtype, generator=generator)
     places = (torch.arange(rows, dtype=w.dtype) + offset) / rows
     picked = torch.searchsorted(w.cumsum(0), places).clamp(max=len(w) - 1)

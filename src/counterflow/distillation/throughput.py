@@ -1,6 +1,7 @@
 """What a draw costs: of the teacher coordinate by coordinate, by its best exact sampler, and of the student."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 
@@ -37,19 +38,26 @@ class Throughput:
 
     def sentences(self) -> list[str]:
         """The same in words."""
-        lines = [f"{self.batch:,} draws at once: the student makes {self.student:,.0f} a second."]
+        draws = "1 draw" if self.batch == 1 else f"{self.batch:,} draws"
+        lines = [f"{draws} at once: the student makes {plain(self.student)} a second."]
         if self.exact is not None:
-            ratio = self.student / self.exact
             lines.append(
-                f"The teacher's exact sampler makes {self.exact:,.0f}: the student is {ratio:.2g} times as fast."
+                f"The teacher's exact sampler makes {plain(self.exact)}: "
+                f"the student is {plain(self.student / self.exact)} times as fast."
             )
         if self.naive is not None:
             how = f"timed on {TIMED} coordinates and scaled" if self.naive_extrapolated else "timed whole"
             lines.append(
-                f"With a whole pass for every coordinate ({how}) the teacher makes {self.naive:,.3g}: "
-                f"the student is {self.student / self.naive:,.2g} times as fast."
+                f"With a whole pass for every coordinate ({how}) the teacher makes {plain(self.naive)}: "
+                f"the student is {plain(self.student / self.naive)} times as fast."
             )
         return lines
+
+
+def plain(value: float) -> str:
+    """A speed, above zero, or a ratio of speeds with two significant digits: 390,000, 41, 1.8, 0.0072."""
+    decimals = 1 - math.floor(math.log10(value))
+    return f"{round(value, decimals):,.{max(0, decimals)}f}"
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from ..diagnostics import Estimate
 
 TRUSTED = 0.7  # of k-hat: below it the mean of the weights converges at a useful rate
 FEWEST = 25  # weights, from which a tail can be fitted
+ROUNDED = 1e-3  # nats, which rounding alone makes of a difference of log densities in single precision
 
 Weights = Float[Tensor, " N"]
 
@@ -23,7 +24,8 @@ class WeightReport:
     Attributes:
         draws: N.
         effective_fraction: (sum w)^2 / (N sum w^2): the share of independent draws of p that they are worth.
-        k_hat: The shape of the weights' tail; moments of order 1 / k-hat and more are infinite. NaN below 25 draws.
+        k_hat: The shape of the weights' tail; moments of order 1 / k-hat and more are infinite. Minus infinity where
+            the largest weights are equal; NaN where they do not tell, and `lacking` says why.
         log_mean: log of the mean weight, an estimate of the log normaliser of p relative to q: 0 where both are
             normalised. Its standard error is that of the delta method, and means nothing where k-hat is above 0.7.
         largest: The share of the largest weight in their sum.
@@ -39,6 +41,15 @@ class WeightReport:
     def trusted(self) -> bool:
         """Whether k-hat allows statements about means of the weights."""
         return self.k_hat <= TRUSTED
+
+    @property
+    def lacking(self) -> str | None:
+        """What k-hat, where it is NaN, cannot be told from; None where it is known."""
+        if not math.isnan(self.k_hat):
+            return None
+        if self.draws < FEWEST:
+            return f"fewer than {FEWEST} draws"
+        return "so many equal weights"
 
 
 def report_of(log_weight: Weights) -> WeightReport:
@@ -68,24 +79,46 @@ def report_of(log_weight: Weights) -> WeightReport:
 
 
 def tail_shape(log_weight: Weights) -> float:
-    """Pareto k-hat of the largest weights; NaN for fewer than 25, -inf where they are all equal."""
-    if len(log_weight) < FEWEST:
-        return math.nan
-    if float(log_weight.max() - log_weight.min()) < 1e-12:
-        return -math.inf
+    """Pareto k-hat of the largest weights; -inf where they are equal, NaN where they do not tell."""
     return smoothed(log_weight)[1]
 
 
 def smoothed(log_weight: Weights) -> tuple[Weights, float]:
     """Weights whose largest are replaced by quantiles of a fitted Pareto tail, normalised to sum 1; and k-hat.
 
+    Where k-hat is not finite, they are as they were.
+
     Error: a little bias for much less variance.    Source: Vehtari et al. (2024), arXiv:1507.02646.
     """
+    unfitted = _unfitted(log_weight)
+    if unfitted is not None:
+        return (log_weight - log_weight.logsumexp(0)).exp(), unfitted
     from arviz_stats.base.array import array_stats
 
     found, k_hat = array_stats.psislw(-log_weight.double().numpy())  # it takes log q - log p
     values = torch.from_numpy(np.asarray(found))
     return (values - values.logsumexp(0)).exp(), float(k_hat)
+
+
+def _unfitted(log_weight: Weights) -> float | None:
+    """k-hat where no tail can be fitted, since the fit divides by what a quarter of the tail is above its threshold.
+
+    Minus infinity where the largest weights are equal, but for rounding; infinite where they differ by more than double
+    precision holds; NaN for fewer than 25, or so many equal ones that a quarter of the tail is on its threshold.
+    """
+    n = len(log_weight)
+    if n < FEWEST:
+        return math.nan
+    size = int(3 * math.sqrt(n)) if n > 225 else n // 5  # of the tail, as the paper has it
+    tail = (log_weight - log_weight.max()).topk(size + 1).values.flip(0).tolist()
+    threshold, least, quarter = tail[0], tail[1], tail[int(size / 4 + 0.5)]
+    if least == 0.0 or threshold > -1e-12:
+        return -math.inf
+    if math.exp(quarter) > math.exp(threshold):
+        return None
+    if threshold > -ROUNDED:
+        return -math.inf
+    return math.inf if quarter > threshold else math.nan
 
 
 def checked(log_weight: Tensor) -> Weights:

@@ -19,7 +19,7 @@ from ..flow import Flow
 from ..model import Model
 from ..tables.schema import Schema
 from ..tabular import TableModel
-from .agreement import Run, largest_difference
+from .agreement import Run, agreement
 from .facts import as_text, facts
 from .folding import Decompositions
 from .problem import ExportProblem
@@ -39,12 +39,15 @@ class Exported:
 
     Attributes:
         path: Where.
-        largest_difference: Between its output and the flow's from the same noise, relative to the size of a value.
+        largest_difference: Between its output and the flow's in double precision, from the same noise, relative to the
+            size of a value.
+        rounding: The same of the flow itself, in its own precision.
         facts: What it says of itself.
     """
 
     path: Path
     largest_difference: float
+    rounding: float
     facts: dict[str, Any]
 
 
@@ -68,7 +71,8 @@ def export_onnx(
     Raises:
         ImportError: onnx, onnxscript or onnxruntime is not installed.
         ExportProblem: the flow samples one coordinate after the other; a layer has no ONNX form; the file is above
-            2 GiB; or its output differs from the flow's by more than 1e-5. Then nothing is written.
+            2 GiB; or its output differs from the flow's in double precision by more than 1e-5 and several times what
+            the flow's own does. Then nothing is written.
         FileNotFoundError: the folder does not exist.
 
     Error: rounding; `Exported.largest_difference` is measured.    Cost: seconds.
@@ -110,8 +114,8 @@ def _export(
     program = traced(sampler, examples, decompositions)
     with replacing(path) as partial:
         run = write(partial, program, told)
-        worst = largest_difference(reference, sampler, run, examples)
-    return Exported(path, worst, told)
+        found = agreement(reference, sampler, run, examples)
+    return Exported(path, found.largest, found.rounding, told)
 
 
 def _parts(flow: Model | TableModel) -> tuple[Model, Schema | None]:

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from .. import models
 from ..flow import Flow
 from .flow_distribution import FlowDistribution
+from .libraries import library
+
+library("lampe")  # nothing of it is used here: for the sentence where it is missing, and for its version
 
 
 class Conditioned(nn.Module):

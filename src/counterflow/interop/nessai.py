@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from .. import models
 from ..flow import Flow
+from .libraries import importing
 
-try:
+with importing("nessai"):
     from nessai.flows.base import BaseFlow
-except ModuleNotFoundError as error:
-    raise ImportError("nessai is not installed: pip install nessai brings it") from error
 
 
 class NessaiFlow(BaseFlow):  # type: ignore[misc]
@@ -79,7 +78,7 @@ class Maf(NessaiFlow):
         n_inputs: D.
         n_neurons: Width of the hidden layers.
         n_blocks: Layers of the flow.
-        n_layers: Hidden layers of each.
+        n_layers: Hidden layers of each; one of nessai's is a residual block, of two.
         options: Those of `counterflow.models.maf`.
     """
 

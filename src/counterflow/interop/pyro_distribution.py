@@ -1,8 +1,10 @@
 """A flow, given a context, as a distribution of Pyro; imported when Pyro has been."""
 
-from pyro.distributions.torch_distribution import TorchDistributionMixin
-
 from .flow_distribution import FlowDistribution
+from .libraries import importing
+
+with importing("pyro-ppl"):
+    from pyro.distributions.torch_distribution import TorchDistributionMixin
 
 
 class PyroFlowDistribution(FlowDistribution, TorchDistributionMixin):  # type: ignore[misc]

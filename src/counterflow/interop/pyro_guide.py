@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-import pyro
 import torch
-from pyro.infer.autoguide import AutoContinuous, init_to_feasible
 
 from .. import models
 from ..bases import DiagonalNormal
 from ..flow import Flow
 from .flow_distribution import FlowDistribution
+from .libraries import importing
 from .pyro_distribution import PyroFlowDistribution
+
+with importing("pyro-ppl"):
+    import pyro
+    from pyro.infer.autoguide import AutoContinuous, init_to_feasible
 
 
 def inverse_autoregressive(features: int) -> Flow:
@@ -47,9 +50,23 @@ class AutoFlow(AutoContinuous):
         return self._held[0]
 
     def get_posterior(self, *args: Any, **kwargs: Any) -> FlowDistribution:
-        """The flow as a distribution of Pyro."""
+        """The flow as a distribution of Pyro.
+
+        Raises:
+            ValueError: `make` made a flow of another number of variables, or one with a context.
+        """
         if not self._held:
             with torch.random.fork_rng(devices=[]):
-                self._held = (self._make(self.latent_dim),)
+                self._held = (_checked(self._make(self.latent_dim), self.latent_dim),)
         pyro.module(f"{self._pyro_name or type(self).__name__}.flow", self.flow)
         return PyroFlowDistribution(self.flow)
+
+
+def _checked(flow: Flow, features: int) -> Flow:
+    if flow.features != features or flow.context_features:
+        context = f" given {flow.context_features}" if flow.context_features else ""
+        raise ValueError(
+            f"the model has {features} latent variables, each mapped to the line, so that make({features}) has to "
+            f"return a flow of {features} features without context; it returned one of {flow.features}{context}"
+        )
+    return flow

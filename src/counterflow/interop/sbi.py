@@ -5,97 +5,25 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .. import models
 from ..bijections import Bijection, Chain, Standardise
 from ..flow import Flow
-from ..model import Given
 from ..univariate import Affine, BoundedExp
-from .nflows import from_nflows
-from .unsupported import Unsupported, named
-from .zuko import from_zuko
+from .libraries import importing
+from .sbi_accelerated import accelerated
+from .sbi_contexts import context_encoder
+from .sbi_estimator import FlowEstimator
 
-try:
-    from sbi.neural_nets.estimators import NFlowsFlow, ZukoFlow
-    from sbi.neural_nets.estimators.base import ConditionalDensityEstimator
+with importing("sbi"):
     from sbi.utils.nn_utils import get_numel
     from sbi.utils.sbiutils import standardizing_net, z_score_parser, z_standardization
-except ModuleNotFoundError as error:
-    raise ImportError("sbi is not installed: pip install 'counterflow[sbi]' brings it") from error
+
+__all__ = ["Builder", "FlowEstimator", "MakeFlow", "accelerated", "estimator", "maf", "nsf"]
 
 MakeFlow = Callable[[int, int], Flow]  # (features, context_features); a context encoder is put around it
-
-
-class FlowEstimator(ConditionalDensityEstimator):  # type: ignore[misc]
-    """A conditional flow as sbi sees densities: inputs (sample, batch, *event), conditions (batch, *event).
-
-    Args:
-        net: The flow; its context encoder standardises and embeds conditions.
-        input_shape: Of one input.
-        condition_shape: Of one condition.
-    """
-
-    net: Flow
-
-    def __init__(self, net: Flow, input_shape: torch.Size, condition_shape: torch.Size) -> None:
-        super().__init__(net, input_shape, condition_shape)
-
-    @property
-    def embedding_net(self) -> nn.Module | None:
-        """What conditions pass through, standardisation included."""
-        return self.net.context_encoder
-
-    def log_prob(self, input: Tensor, condition: Tensor, **_: Any) -> Tensor:
-        """log p(input | condition), (sample, batch); batch axes broadcast."""
-        self._check_input_shape(input)
-        self._check_condition_shape(condition)
-        event = len(self.input_shape)
-        if input.dim() <= event + 1:
-            input = input[None]
-        flat = input.flatten(-event) if event else input[..., None]
-        given = self._given(condition)
-        scores: Tensor = given.log_prob(flat)
-        return scores
-
-    def loss(self, input: Tensor, condition: Tensor, **_: Any) -> Tensor:
-        """-log p(input | condition), (batch,)."""
-        return -self.log_prob(input[None], condition)[0]
-
-    def sample(self, sample_shape: torch.Size, condition: Tensor, **_: Any) -> Tensor:
-        """Draws, (*sample_shape, batch, *event): the exact inverse, not a pass for every parameter."""
-        self._check_condition_shape(condition)
-        drawn: Tensor = self._given(condition).sample(torch.Size(sample_shape))
-        return drawn.reshape(*drawn.shape[:-1], *self.input_shape)
-
-    @torch.no_grad()
-    def sample_and_log_prob(self, sample_shape: torch.Size, condition: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
-        """Draws, and their log density from the same pass where the base allows it."""
-        given = self._given(condition)
-        try:
-            x, log_prob = given.rsample_and_log_prob(torch.Size(sample_shape))
-        except TypeError:  # the base picks components
-            x = given.sample(torch.Size(sample_shape))
-            log_prob = given.log_prob(x)
-        return x.reshape(*x.shape[:-1], *self.input_shape), log_prob
-
-    def inverse_transform(self, input: Tensor, condition: Tensor) -> Tensor:
-        """The noise of inputs, (*batch, D): what sbi's local classifier test asks for."""
-        self._check_condition_shape(condition)
-        bijection = self.net.bijection
-        encoded = self._given(condition).encoded
-        u, _ = bijection.inverse(input, encoded if bijection.context_features else None)
-        return u
-
-    def _given(self, condition: Tensor) -> Given:
-        """The condition encoded: encoders of sbi take one batch axis."""
-        event = len(self.condition_shape)
-        batch = condition.shape[: condition.dim() - event]
-        flat = condition.reshape(batch.numel(), *self.condition_shape)
-        encoder = self.net.context_encoder
-        encoded = flat.flatten(1) if encoder is None else encoder(flat)
-        return Given(self.net, condition, encoded.reshape(*batch, encoded.shape[-1]))
+WORDS = ("independent", "structured", "none", None)  # sbi has one more, which needs a prior
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,6 +35,9 @@ class Builder:
         embedding_net: Of conditions, trained with the flow; its output is the context.
         z_score_theta: "independent", "structured" or "none", of what is modelled.
         z_score_x: The same of conditions.
+
+    Raises:
+        ValueError: another word for either.
     """
 
     make: MakeFlow
@@ -114,8 +45,14 @@ class Builder:
     z_score_theta: str | None
     z_score_x: str | None
 
+    def __post_init__(self) -> None:
+        for name in ("z_score_theta", "z_score_x"):
+            word = getattr(self, name)
+            if word not in WORDS:
+                raise ValueError(f"{name}={word!r} {_problem(name, word)}: write 'independent', 'structured' or 'none'")
+
     def __call__(self, theta: Tensor, x: Tensor) -> FlowEstimator:
-        """An estimator of p(theta | x), shapes and scales told from these rows.
+        """An estimator of p(theta | x), shapes and scales told from these rows: for NPE.
 
         Raises:
             ValueError: a flow of other sizes, or with an encoder of its own.
@@ -124,7 +61,7 @@ class Builder:
         embedding = copy.deepcopy(self.embedding_net).to(x.device)
         width = get_numel(x, embedding_net=embedding)
         wanted, structured = z_score_parser(self.z_score_x)
-        encoder = nn.Sequential(standardizing_net(x, structured), embedding) if wanted else embedding
+        net = nn.Sequential(standardizing_net(x, structured), embedding) if wanted else embedding
         flow = self.make(flat.shape[1], width)
         if (flow.features, flow.context_features) != (flat.shape[1], width) or flow.context_encoder is not None:
             raise ValueError(
@@ -136,8 +73,17 @@ class Builder:
         if wanted:
             mean, std = (moment.expand(flat.shape[1]).tolist() for moment in z_standardization(flat, structured))
             parts.append(Standardise(mean, std))
-        whole = Flow(flow.base, Chain(parts), context_encoder=nn.Sequential(encoder, nn.Flatten()))
+        whole = Flow(flow.base, Chain(parts), context_encoder=context_encoder(net, x[0].shape))
         return FlowEstimator(whole.to(theta.device), theta[0].shape, x[0].shape)
+
+
+def _problem(name: str, word: Any) -> str:
+    if name == "z_score_theta" and word == "transform_to_unconstrained":
+        return (
+            "needs the prior, which a builder is not given (for draws that all lie inside it, let the flow of "
+            "`estimator` end in maps counterflow.univariate.Interval)"
+        )
+    return "is no way to standardise"
 
 
 def estimator(
@@ -152,8 +98,12 @@ def estimator(
     Args:
         make: (features, context_features) -> a flow, e.g. `counterflow.models.nsf`.
         embedding_net: Of the data, as sbi's own builders take it; None: the data as they are.
-        z_score_theta: How parameters are standardised, in sbi's words.
+        z_score_theta: How parameters are standardised, in sbi's words: "independent", "structured" or "none".
         z_score_x: How data are.
+
+    Raises:
+        ValueError: another word, "transform_to_unconstrained" included: let the flow end in maps
+            `counterflow.univariate.Interval` instead.
     """
     return Builder(make, nn.Identity() if embedding_net is None else embedding_net, z_score_theta, z_score_x)
 
@@ -199,37 +149,3 @@ class _Nsf:
         return models.nsf(
             features, context_features, layers=self.layers, hidden=self.hidden, residual=True, activation=nn.SiLU()
         )
-
-
-def accelerated(posterior: Any) -> Any:
-    """A trained posterior of sbi with its net replaced by the same density, inverted exactly.
-
-    Args:
-        posterior: E.g. a `DirectPosterior` whose estimator is one of nflows' or zuko's; left as it is.
-
-    Returns:
-        A copy that samples faster and scores the same.
-
-    Raises:
-        Unsupported: an estimator of another kind, or one with a part that cannot be converted.
-    """
-    old = posterior.posterior_estimator
-    new = FlowEstimator(_converted(old), old.input_shape, old.condition_shape)
-    new.train(old.training)
-    memo: dict[int, Any] = {id(old): new}
-    return copy.deepcopy(posterior, memo)
-
-
-def _converted(old: Any) -> Flow:
-    if isinstance(old, NFlowsFlow):
-        return from_nflows(old.net, context=_example(old))
-    if isinstance(old, ZukoFlow):
-        flow = from_zuko(old.net)
-        return Flow(flow.base, flow.bijection, context_encoder=copy.deepcopy(old.embedding_net))
-    raise Unsupported("posterior.posterior_estimator", f"{named(old)} is no flow of nflows or zuko")
-
-
-def _example(old: Any) -> Tensor:
-    """Conditions on which a conversion checks itself."""
-    like = next(old.net.parameters())
-    return torch.randn(64, *old.condition_shape, generator=torch.Generator().manual_seed(0)).to(like)

@@ -1,17 +1,18 @@
 """The section of a report about a student: how far it is from its teacher, and what it saves."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from ..diagnostics import Separation
-from ..distillation import Throughput
-from .certificate_verdict import k_hat_in_words, k_hat_status
-from .certified import LEVELS, Certified
+from ..distillation import OnTeacherDraws, Throughput
+from ..distillation.certificate import LEVELS
+from ..distillation.throughput import plain
+from .certificate_verdict import estimate_in_words, k_hat_in_words, k_hat_status
+from .certified import Certified
 from .document import Block, Facts, Figure, Figures, Heading, NumberTable, Section, Words
 from .drawing import DATA, SOFT, canvas, plain_ticks, printable, svg
-from .numbers import compact, decimals_for, fixed, percent, with_error
+from .numbers import compact, counted, decimals_for, fixed, percent, with_error
 
 _NBSP = "\N{NO-BREAK SPACE}"
 NAMED = 16  # columns whose names fit below the axis
@@ -27,7 +28,7 @@ def certificate(c: Certified) -> Section:
         if c.corrected is not None:
             blocks.append(Words(_corrected(c), soft=True))
     if c.certificate.on_teacher is not None:
-        blocks += _on_teacher(c.certificate.on_teacher.quantiles, c.certificate.on_teacher.uncovered)
+        blocks += _on_teacher(c.certificate.on_teacher)
     if c.certificate.steps is not None:
         blocks.append(Figures([_steps(c)]))
     if c.throughput is not None:
@@ -41,9 +42,7 @@ def _divergences(c: Certified) -> NumberTable:
     if found.on_teacher is not None:
         lines.append(("KL (teacher, student)", found.on_teacher.kl))
     digits = min(5, decimals_for(value.standard_error for _, value in lines))
-    rows = [
-        (name, with_error(v.mean, v.standard_error, digits), compact(v.mean / found.features, 2)) for name, v in lines
-    ]
+    rows = [(name, estimate_in_words(value, digits), compact(value.mean / found.features, 2)) for name, value in lines]
     header = ["divergence", "nats per row", "per column"]
     return NumberTable(f"Distance to {c.teacher}", header, rows, [1, 2], [0])
 
@@ -58,8 +57,10 @@ def _weights(c: Certified) -> dict[str, str]:
     if w.trusted:
         normaliser = with_error(w.log_mean.mean, w.log_mean.standard_error)
         pairs["Log normaliser"] = f"{normaliser}; 0 if the teacher is normalised, as flows are"
-    else:
+    elif w.lacking is None:
         pairs["Log normaliser"] = "not stated: the tail of the weights is too heavy for their mean"
+    else:
+        pairs["Log normaliser"] = f"not stated: the tail of the weights cannot be told from {w.lacking}"
     return pairs
 
 
@@ -82,24 +83,34 @@ def _apart(c: Certified) -> NumberTable | None:
 def _corrected(c: Certified) -> str:
     assert c.corrected is not None
     found = c.corrected
+    distinct = f"{fixed(100 * found.distinct, 1)}{_NBSP}% of them are distinct, the others repeat one of these."
     return (
         f"0.5 is guessing. Corrected: {found.rows:,} rows picked from {found.proposals:,} draws of the student by the "
-        f"weights teacher / student; {fixed(100 * found.distinct, 1)}{_NBSP}% of them are distinct, the others repeat "
-        "one of these."
+        f"weights teacher / student; {distinct if found.distinct < 1 else 'all of them are distinct.'}"
     )
 
 
-def _on_teacher(quantiles: Sequence[float], uncovered: float) -> list[Block]:
+def _on_teacher(other: OnTeacherDraws) -> list[Block]:
     header = ["of the teacher's draws", "log p − log q below, nats"]
-    rows = [(f"{100 * level:g}{_NBSP}%", fixed(value, 2)) for level, value in zip(LEVELS, quantiles, strict=True)]
+    pairs = zip(LEVELS, other.quantiles, strict=True)
+    rows = [(f"{100 * level:g}{_NBSP}%", _two_decimals(value)) for level, value in pairs]
     table = NumberTable("log p − log q on draws of the teacher", header, rows, [1])
     words = (
         "p is the teacher, q the student. Look at the last line: large numbers are rows of the teacher that the "
-        f"student rarely draws. {fixed(100 * uncovered, 2)}{_NBSP}% of the teacher's draws lie where the student has "
-        "next to no density; "
-        f"0.10{_NBSP}% would, were the two the same."
+        "student rarely draws."
     )
+    if other.outside:
+        words += f" {_share(other.outside)} of the teacher's draws lie outside the student's support."
+    if other.covering_told:
+        words += (
+            f" {_share(other.uncovered)} of the teacher's draws lie where the student has next to no density; about "
+            f"{_share(other.uncovered_if_same)} would, were the two the same."
+        )
     return [Heading("Draws of the teacher"), table, Words(words, soft=True)]
+
+
+def _share(value: float) -> str:
+    return f"{fixed(100 * value, 2)}{_NBSP}%"
 
 
 def _steps(c: Certified) -> Figure:
@@ -144,20 +155,19 @@ def _speed(t: Throughput) -> list[Block]:
         (f"teacher, a pass for every column{how}", t.naive),
     ]
     rows = [
-        (name, f"{_two_digits(speed)}", "" if speed == t.student else f"{compact(t.student / speed, 2)}{_NBSP}×")
+        (name, plain(speed), "" if speed == t.student else f"{plain(t.student / speed)}{_NBSP}×")
         for name, speed in lines
         if speed is not None
     ]
     header = ["sampler", "draws per second", "the student is faster by"]
     table = NumberTable("Draws per second", header, rows, [1, 2], [0])
-    words = Words(f"{t.batch:,} draws at once, all on this machine in one run, one after the other.", soft=True)
-    return [Heading("Speed"), table, words]
+    words = f"{counted(t.batch, 'draw')} at once, all on this machine in one run, one after the other."
+    return [Heading("Speed"), table, Words(words, soft=True)]
 
 
 def _k_hat(value: float) -> str:
-    return "−∞" if value == -math.inf else "unknown" if math.isnan(value) else fixed(value, 2)
+    return "unknown" if math.isnan(value) else _two_decimals(value)
 
 
-def _two_digits(value: float) -> str:
-    digits = len(str(int(value))) - 2
-    return f"{round(value, -digits) if digits > 0 else value:,.0f}"
+def _two_decimals(value: float) -> str:
+    return fixed(value, 2) if math.isfinite(value) else compact(value)

@@ -2,6 +2,7 @@
 
 import math
 
+from ..diagnostics import Estimate
 from ..distillation import Certificate
 from ..distillation.weights import TRUSTED
 from .certified import Certified
@@ -34,13 +35,20 @@ def k_hat_in_words(k_hat: float) -> str:
     }[k_hat_status(k_hat)]
 
 
+def estimate_in_words(value: Estimate, decimals: int | None = None) -> str:
+    """A divergence with its error, or infinity, which has none."""
+    if not math.isfinite(value.mean):
+        return compact(value.mean)
+    return with_error(value.mean, value.standard_error, decimals)
+
+
 def _distance(c: Certified) -> Finding:
     found = c.certificate
     both = [("the teacher", found.kl)]
     if found.on_teacher is not None:
         both.append(("its draws", found.on_teacher.kl))
     worst = max(value.mean for _, value in both) / found.features
-    size = f"{with_error(found.kl.mean, found.kl.standard_error)} nats"
+    size = f"{estimate_in_words(found.kl)} nats"
     if worst <= NEAR:
         status, sentence = Status.GOOD, f"Close to its teacher: KL {size}."
     elif worst <= FAR:
@@ -49,8 +57,7 @@ def _distance(c: Certified) -> Finding:
         status, sentence = Status.ATTENTION, f"Not yet its teacher: KL {size}; train it longer, or make it larger."
     detail = f"{compact(found.kl_per_dimension, 2)} nats per column"
     if found.on_teacher is not None:
-        other = found.on_teacher.kl
-        detail += f"; on the teacher's draws {with_error(other.mean, other.standard_error)} nats"
+        detail += f"; on the teacher's draws {estimate_in_words(found.on_teacher.kl)} nats"
     return Finding(status, "Student", sentence, detail, "certificate")
 
 
@@ -63,5 +70,5 @@ def _weights(found: Certificate) -> Finding:
         Status.SMALL: "Draws of the student can be corrected, with more error than is said.",
         Status.ATTENTION: "Draws of the student cannot be corrected by their weights.",
     }
-    detail = f"k-hat {compact(w.k_hat, 2)}, effective share {percent(w.effective_fraction)}"
+    detail = f"k-hat {compact(w.k_hat, 2) or 'unknown'}, effective share {percent(w.effective_fraction)}"
     return Finding(status, "Correction", words[status], detail, "certificate")

@@ -8,8 +8,7 @@ from typing import Any
 from ..diagnostics import Estimate
 from ..diagnostics import TwoSample as Apart
 from ..distillation import Certificate, Throughput
-
-LEVELS = (0.01, 0.1, 0.5, 0.9, 0.99)  # of the quantiles on the teacher's draws
+from ..distillation.certificate import LEVELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +76,8 @@ class Certified:
             quantiles = zip(LEVELS, other.quantiles, strict=True)
             values["log_ratio_on_teacher"] = {f"{level:g}": _finite(value) for level, value in quantiles}
             values["uncovered"] = _finite(other.uncovered)
+            values["uncovered_if_same"] = other.uncovered_if_same
+            values["outside_support"] = other.outside
             values["two_sample"] = _apart(other.two_sample)
         if self.throughput is not None:
             values["throughput"] = dataclasses.asdict(self.throughput)

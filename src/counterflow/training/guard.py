@@ -70,7 +70,9 @@ def divergence(
         place: The step.
         loss: Of that batch.
     """
-    told = [f"training stopped in {place}: the loss is {loss:g}"]
+    finite = math.isfinite(loss)
+    more = ", its gradient not finite or too large" if finite else ""
+    told = [f"training stopped in {place}: the loss is {loss:g}{more}"]
     rows, log_densities_finite = _suspects(module, batch)
     if rows:
         what = (
@@ -84,13 +86,14 @@ def divergence(
     group_of = _groups(module, optimiser)
     if bad:
         told.append(f"gradient not finite in {_by_group(bad, group_of, optimiser)}")
-    elif math.isfinite(loss):
+    elif finite:
         largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
         told.append(
             "every gradient is finite but their norm overflows, the largest is that of"
             f" {_by_group([largest], group_of, optimiser)}"
         )
-    told.append("the step was not taken; try a lower learning rate, a lower clip, or look at those rows")
+    look = ", a lower clip, or look at those rows" if rows else " or a lower clip"
+    told.append(f"the step was not taken; try a lower learning rate{look}")
     groups = sorted({group for name in bad if (group := group_of[name]) is not None})
     return TrainingDiverged("; ".join(told), place, rows=rows, parameters=bad, groups=groups)
 
