@@ -71,7 +71,8 @@ def test_the_command_says_what_it_wrote(run: Runner, folder: Path) -> None:
     assert done.code == 0
     assert "round them down" in done.out
     assert "standard normal noise" in done.out
-    assert "largest difference from the model is" in done.out
+    assert "largest difference from the model in double precision is" in done.out
+    assert "the model's own rounding is" in done.out
 
 
 @pytest.mark.slow
