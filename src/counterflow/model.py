@@ -182,7 +182,10 @@ class Model(nn.Module, ABC):
         """The precision that the density computes in; an encoder may have its own."""
         parts = [part for name, part in self.named_children() if name != "context_encoder"]
         tensors = itertools.chain.from_iterable(itertools.chain(p.parameters(), p.buffers()) for p in parts)
-        return next((t.dtype for t in tensors if t.is_floating_point()), default)
+        for tensor in tensors:  # no next(...) with a default, which the compiler of torch 2.8 cannot trace
+            if tensor.is_floating_point():
+                return tensor.dtype
+        return default
 
 
 class Given:

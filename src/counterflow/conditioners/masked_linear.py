@@ -31,7 +31,7 @@ class MaskedLinear(nn.Linear):
     def is_its_weight(self) -> bool:
         """Whether a call does no more than (W * mask) x + b: no hooks, no forward of a subclass."""
         return type(self).forward is MaskedLinear.forward and not (
-            self._forward_hooks or self._forward_pre_hooks or "forward" in vars(self)
+            self._forward_hooks or self._forward_pre_hooks or "forward" in self.__dict__
         )
 
     def forward(self, x: Tensor, *, after_relu: bool = False) -> Tensor:

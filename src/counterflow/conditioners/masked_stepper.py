@@ -20,7 +20,7 @@ class MaskedStepper:
         added = {
             place: self._flat(step.layer(context))
             for place, step in enumerate(program.steps)
-            if isinstance(step, Shift | Gate)
+            if isinstance(step, (Shift, Gate))  # no Shift | Gate, which the compiler of torch 2.8 cannot trace
         }
         self._recursion = Recursion(program, layout, self._samples, added)
 

@@ -16,7 +16,7 @@ from .program import Layout, Linear, Program
 
 def is_programmed(conditioner: Conditioner) -> TypeGuard["Programmed"]:
     """Whether the program says all of a pass: a subclass of a class of ours may compute something else."""
-    return isinstance(conditioner, Programmed) and "program_is_forward" in vars(type(conditioner))
+    return isinstance(conditioner, Programmed) and "program_is_forward" in type(conditioner).__dict__
 
 
 class Programmed(Conditioner):
@@ -58,8 +58,9 @@ class Programmed(Conditioner):
         check_context(context, self.context_features)
         if self.dropout and self.training:
             raise RuntimeError("dropout makes this network a different function at every call: call eval() first")
-        if not all(isinstance(layer, MaskedLinear) and layer.is_its_weight for layer in self._linears()):
-            return RepeatedPass(self, batch_shape, context)
+        for layer in self._linears():  # no all(...), which the compiler of torch 2.8 cannot trace
+            if not (isinstance(layer, MaskedLinear) and layer.is_its_weight):
+                return RepeatedPass(self, batch_shape, context)
         return MaskedStepper(self.program(), self.layout, batch_shape, context)
 
     def plain_program(self) -> Program | None:

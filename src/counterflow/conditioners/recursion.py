@@ -27,7 +27,7 @@ class Recursion:
     """
 
     def __init__(self, program: Program, layout: Layout, samples: int, per_sample: Mapping[int, Tensor]) -> None:
-        like = next(step.layer.weight for step in program.steps if isinstance(step, Linear | Transposed))
+        like = next(step.layer.weight for step in program.steps if isinstance(step, (Linear, Transposed)))
         self._steps, self._outputs = program.steps, len(program.sizes) - 1
         self._index = [torch.tensor(index, device=like.device) for index in layout.index]
         self._ends = layout.ends
@@ -56,16 +56,16 @@ class Recursion:
     def _in_order(self, place: int, step: Step, per_sample: Mapping[int, Tensor]) -> tuple[Tensor, Tensor | None]:
         """What a step reads beside buffers, its units sorted: weight and bias, or (units, N or 1)."""
         rows = self._index[step.target]
-        match step:
-            case Linear(_, source, layer):
-                bias: Tensor | None = layer.bias
-                return layer.masked_weight[rows][:, self._index[source]], None if bias is None else bias[rows, None]
-            case Transposed(_, source, layer):
-                return layer.masked_weight.t()[rows][:, self._index[source]], None
-            case Shift() | Gate() | Scale():
-                return per_sample[place][:, rows].t(), None
-            case Activate(_, source) | Add(_, source):
-                return self._index[source].argsort()[rows], None  # where the same units lie in the source
+        if isinstance(step, Linear):
+            bias: Tensor | None = step.layer.bias
+            weight = step.layer.masked_weight[rows][:, self._index[step.source]]
+            return weight, None if bias is None else bias[rows, None]
+        if isinstance(step, Transposed):
+            return step.layer.masked_weight.t()[rows][:, self._index[step.source]], None
+        if isinstance(step, (Shift, Gate, Scale)):
+            return per_sample[place][:, rows].t(), None
+        if isinstance(step, (Activate, Add)):
+            return self._index[step.source].argsort()[rows], None  # where the same units lie in the source
         return rows, None
 
     def _evaluate(self) -> None:
@@ -81,23 +81,22 @@ class Recursion:
         for step, (data, bias) in zip(self._steps, self._sorted, strict=True):
             target = step.target
             start, stop = self._ends[target][self._known], self._ends[target][self._known + 1]
-            match step:
-                case Linear(_, source) | Transposed(_, source):
-                    product = _product(data[start:stop], read(source), None if bias is None else bias[start:stop])
-                    fresh[target] = fresh[target] + product if target in fresh else product
-                case Shift():
-                    fresh[target] = fresh[target] + data[start:stop]
-                case Gate() | Scale():
-                    fresh[target] = fresh[target] * data[start:stop]
-                case Activate(_, source, function) if source == target:
-                    fresh[target] = function(fresh[target])
-                case Activate(_, source, function):
-                    fresh[target] = function(read(source)[data[start:stop]])
-                case Add(_, source):
-                    added = read(source)[data[start:stop]]
-                    fresh[target] = fresh[target] + added if target in fresh else added
-                case Keep(_, kept):
-                    self._kept[kept].append(fresh[target] if target in fresh else read(target)[start:stop])
+            # No match statement, which the compiler of torch 2.8 cannot trace.
+            if isinstance(step, (Linear, Transposed)):
+                product = _product(data[start:stop], read(step.source), None if bias is None else bias[start:stop])
+                fresh[target] = fresh[target] + product if target in fresh else product
+            elif isinstance(step, Shift):
+                fresh[target] = fresh[target] + data[start:stop]
+            elif isinstance(step, (Gate, Scale)):
+                fresh[target] = fresh[target] * data[start:stop]
+            elif isinstance(step, Activate):
+                own = step.source == target
+                fresh[target] = step.function(fresh[target] if own else read(step.source)[data[start:stop]])
+            elif isinstance(step, Add):
+                added = read(step.source)[data[start:stop]]
+                fresh[target] = fresh[target] + added if target in fresh else added
+            else:
+                self._kept[step.step].append(fresh[target] if target in fresh else read(target)[start:stop])
         if self._outputs in fresh:
             self._row = fresh.pop(self._outputs)
         for buffer, rows in fresh.items():

@@ -95,7 +95,8 @@ def smoothed(log_weight: Weights) -> tuple[Weights, float]:
         return (log_weight - log_weight.logsumexp(0)).exp(), unfitted
     from arviz_stats.base.array import array_stats
 
-    found, k_hat = array_stats.psislw(-log_weight.double().numpy())  # it takes log q - log p
+    with np.errstate(over="ignore"):  # in the fit of the tail, before arviz-stats 0.7
+        found, k_hat = array_stats.psislw(-log_weight.double().numpy())  # it takes log q - log p
     values = torch.from_numpy(np.asarray(found))
     return (values - values.logsumexp(0)).exp(), float(k_hat)
 
