@@ -11,6 +11,7 @@ import torch
 from cli.running import FAST, Runner, write_events
 from cli.small_students import GIVEN, SHORT, TINY, facts, weights
 from cli.test_interruption import interrupt, press_ctrl_c_once
+from counterflow.distillation.weights import Incomparable
 
 pytestmark = pytest.mark.usefixtures("small_students")
 TWELVE = [*TINY, "--start-steps", "12", "--steps", "12"]
@@ -178,7 +179,7 @@ def test_a_student_without_a_certificate_leaves_nothing_and_is_not_named_by_its_
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise ValueError("a weight is not a number: log p or log q of a draw is NaN or infinite")
+        raise Incomparable("a weight is not a number: log p or log q of a draw is NaN or infinite")
 
     monkeypatch.setattr("counterflow.report.certifying.certify", broken)
     before = run.snapshot()

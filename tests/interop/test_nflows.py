@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from nflows import distributions as d
 from nflows import transforms as t
 from nflows.flows import Flow
+from nflows.nn.nets import ResidualNet
 from nflows.transforms.made import MADE
 from torch import nn
 
@@ -190,6 +191,18 @@ def test_a_subclass_that_computes_something_else_is_named_with_its_place() -> No
     with pytest.raises(Unsupported, match="OwnMADE, whose forward is not that of MADE") as refused:
         from_nflows(stack(layer))
     assert refused.value.place == "_transform._transforms[0].autoregressive_net"
+
+
+class OwnNet(ResidualNet):
+    def forward(self, inputs: Any, context: Any = None) -> Any:
+        return super().forward(inputs).sin()
+
+
+@torch.no_grad()
+def test_an_embedding_net_may_override_what_it_likes() -> None:
+    theirs = stack(affine(2), embedding=OwnNet(3, 2, 8)).double().eval()
+    x, c = points(D, torch.float64), contexts(3, torch.float64)
+    assert largest_difference(from_nflows(theirs).log_prob(x, c), theirs.log_prob(x, c)) < 1e-10
 
 
 def test_a_subclass_with_a_constructor_of_its_own_is_converted() -> None:

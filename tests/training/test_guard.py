@@ -71,6 +71,7 @@ def test_the_message_names_the_parameter_whose_gradient_is_not_finite() -> None:
     module = TwoParts()
     with pytest.raises(TrainingDiverged, match="gradient not finite in second") as caught:
         fit(module, normal_rows(10, 2), steps=1, batch_size=10)
+    assert str(caught.value).endswith("try a lower learning rate, a lower clip, or look at those rows")
     assert caught.value.parameters == ["second"]
     assert caught.value.groups == [0]
     assert module.first.item() == 1.0
@@ -93,6 +94,7 @@ def test_a_step_driven_run_has_a_step_but_no_batch_to_name() -> None:
     with pytest.raises(TrainingDiverged, match="in step 1: the loss is nan") as caught:
         fit(DiagonalNormal(2), loss=lambda module, batch: module.mean.sum() * float("nan"), steps=3)
     assert (caught.value.epoch, caught.value.batch, caught.value.rows) == (None, None, [])
+    assert str(caught.value).endswith("try a lower learning rate or a lower clip")  # there are no rows to look at
 
 
 def test_the_message_names_the_parameter_group_and_its_learning_rate() -> None:

@@ -12,6 +12,7 @@ from ..interop import Unsupported, from_nflows, from_normflows, from_pyro, from_
 from ..spec import SpecError, foreign_paths, spec_of
 from .console import Console
 from .file_kinds import holds_model, holds_state, is_broken_archive, is_pickle, is_saved_by_torch
+from .model_file import check_file
 from .origins import Origin
 from .outputs import check_output
 from .refusal import MODEL, USAGE, Refusal
@@ -100,12 +101,7 @@ def _read(path: Path, origin: Origin, *, trust: bool) -> Any:
 
 def _check_kind(path: Path, origin: Origin) -> None:
     """Refuse what cannot be a model that `torch.save` wrote, before anything in it is read."""
-    if not path.exists():
-        raise Refusal(MODEL, f"{path}: no such model file")
-    if path.is_dir():
-        raise Refusal(MODEL, f"{path} is a folder, expected a file that torch.save wrote")
-    if path.stat().st_size == 0:
-        raise Refusal(MODEL, f"{path} is empty (0 bytes)")
+    check_file(path, "a file that torch.save wrote")
     if holds_model(path):
         raise Refusal(MODEL, f"{path} is a model file of Counterflow already: every command reads it as it is")
     if holds_state(path):

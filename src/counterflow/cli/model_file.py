@@ -10,6 +10,20 @@ from .file_kinds import holds_state, is_saved_by_torch, is_table
 from .refusal import MODEL, Refusal
 
 
+def check_file(path: Path, expected: str) -> None:
+    """Refuse a path that holds nothing.
+
+    Raises:
+        Refusal: no such file, a folder, or an empty file.
+    """
+    if not path.exists():
+        raise Refusal(MODEL, f"{path}: no such model file")
+    if path.is_dir():
+        raise Refusal(MODEL, f"{path} is a folder, expected {expected}")
+    if path.stat().st_size == 0:
+        raise Refusal(MODEL, f"{path} is empty (0 bytes)")
+
+
 def load_model(path: Path) -> TableModel:
     """Read a model.
 
@@ -17,12 +31,7 @@ def load_model(path: Path) -> TableModel:
         Refusal: no such file, an empty one, or one with a network of the user's own.
         CheckpointError: truncated, foreign, not a density, or written by a newer version.
     """
-    if not path.exists():
-        raise Refusal(MODEL, f"{path}: no such model file")
-    if path.is_dir():
-        raise Refusal(MODEL, f"{path} is a folder, expected a model file")
-    if path.stat().st_size == 0:
-        raise Refusal(MODEL, f"{path} is empty (0 bytes)")
+    check_file(path, "a model file")
     try:
         return TableModel.load(path)
     except CheckpointError:

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 
 from ..distillation.stages import stages_of
+from ..distillation.weights import Incomparable
 from ..report.certified import Certified
 from ..report.certifying import PairMeasurement, certified
 from ..tables import TableError
 from ..tables.schema import Column
 from ..tables.source import Block
 from ..tabular import TableModel
+from ..univariate import OutsideSupport
 from .console import Console
 from .given import Contexts, Distances
 from .naming import called, number_in
 from .refusal import MODEL, USAGE, Refusal
-
-INCOMPARABLE = ("not a number", "all weights are zero", "outside its support")  # what two good models may still be
 
 
 def fingerprint(path: Path) -> str:
@@ -151,9 +151,7 @@ def measured(
     steps = ((1, (name, measure())) for name, measure in parts)
     try:
         found = dict(console.watched(steps, "measuring the student", len(parts)))
-    except ValueError as error:
-        if not any(words in str(error) for words in INCOMPARABLE):
-            raise
+    except (Incomparable, OutsideSupport) as error:
         raise Refusal(MODEL, f"{names[0]} cannot be held against {names[1]}: {error}") from None
     return certified(found, student, names[1])
 

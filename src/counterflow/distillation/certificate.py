@@ -13,9 +13,10 @@ from ..densities import Density
 from ..diagnostics import Estimate, TwoSample, estimate
 from ..objectives import log_prob_of, stepwise_terms
 from ..shapes import Vector
+from ..univariate import OutsideSupport
 from .correction import proposed
 from .steps import stepwise_view
-from .weights import WeightReport, report_of
+from .weights import Incomparable, WeightReport, report_of
 
 STEP_DRAWS = 16  # of each step, for the divergence step by step
 CHUNK = 4096
@@ -189,7 +190,7 @@ def _on_teacher(q: Density, p: Density, x: Vector, drawn: Vector, generator: Gen
     log_q = _scores_or_none(q, x)
     ratio = _scores(p, x) - log_q
     if bool(ratio.isnan().any()) or bool((ratio == -math.inf).any()):
-        raise ValueError("log p or log q of a draw of the teacher is not a number")
+        raise Incomparable("log p or log q of a draw of the teacher is not a number")
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     try:
         apart = diagnostics.two_sample_test(x[: len(drawn)], drawn[: len(x)], generator=generator)
@@ -221,19 +222,19 @@ def _scores(density: Density, x: Vector) -> Tensor:
 
 
 def _scores_or_none(density: Density, x: Vector) -> Tensor:
-    """Minus infinity where the density refuses a row, as bounded flows do outside their support.
+    """Minus infinity where a bounded density refuses a row outside its support.
 
     Raises:
-        ValueError: it refuses every row, which is another mistake.
+        OutsideSupport: it refuses every row.
 
     Cost: a call for about every row that is refused.
     """
-    refusals: list[ValueError] = []
+    refusals: list[OutsideSupport] = []
 
     def scored(part: Tensor) -> Tensor:
         try:
             return log_prob_of(density, part).double()
-        except ValueError as error:
+        except OutsideSupport as error:
             if len(part) > 1:
                 return torch.cat([scored(half) for half in part.tensor_split(2)])
             refusals.append(error)

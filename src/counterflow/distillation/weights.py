@@ -122,17 +122,22 @@ def _unfitted(log_weight: Weights) -> float | None:
     return math.inf if quarter > threshold else math.nan
 
 
+class Incomparable(ValueError):
+    """Two densities of which one says nothing about the other: weights between them are not finite, or all zero."""
+
+
 def checked(log_weight: Tensor) -> Weights:
     """Log weights in double precision, of which something can be said.
 
     Raises:
-        ValueError: they are not.
+        ValueError: fewer than two.
+        Incomparable: not finite, or all zero.
     """
     values = log_weight.detach().double().reshape(-1)
     if len(values) < 2:
         raise ValueError(f"expected at least two weights, got {len(values)}")
     if bool(values.isnan().any()) or bool((values == math.inf).any()):
-        raise ValueError("a weight is not a number: log p or log q of a draw is NaN or infinite")
+        raise Incomparable("a weight is not a number: log p or log q of a draw is NaN or infinite")
     if not bool((values > -math.inf).any()):
-        raise ValueError("all weights are zero: no draw of the student lies where the teacher has density")
+        raise Incomparable("all weights are zero: no draw of the student lies where the teacher has density")
     return values

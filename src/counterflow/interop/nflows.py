@@ -49,7 +49,8 @@ def from_nflows(flow: nn.Module, *, context: Tensor | None = None) -> Flow:
 
     if not isinstance(flow, Theirs):
         raise Unsupported("flow", f"expected a nflows.flows.Flow, got a {named(flow)}")
-    refuse_overridden(flow, "nflows", allowed=frozenset({"_scale_and_shift", "_transform_dim_multiplier"}))
+    looked_at = frozenset({"_scale_and_shift", "_transform_dim_multiplier"})
+    refuse_overridden(flow, "nflows", allowed=looked_at, kept="_embedding_net")
     original: Any = detached(flow).eval()
     for part in original.modules():
         if hasattr(part, "using_cache"):

@@ -126,9 +126,8 @@ class _Maf:
     hidden: tuple[int, ...]
 
     def __call__(self, features: int, context_features: int) -> Flow:
-        tame = Affine(
-            BoundedExp(3.0)
-        ).inverted  # scales within a factor 20 a layer: standardised parameters need no more
+        # Scales within a factor 20 a layer: standardised parameters need no more.
+        tame = Affine(BoundedExp(3.0)).inverted
         return models.maf(
             features,
             context_features,

@@ -3,7 +3,7 @@
 from .affine import Additive, Affine
 from .scales import BoundedExp, ClippedExp, Exp, Scale, ShiftedSigmoid, Softplus
 from .splines import LinearRational, RationalQuadratic, SoftclippedRationalQuadratic
-from .support import HalfLine, Interval, Line, support
+from .support import HalfLine, Interval, Line, OutsideSupport, support
 from .univariate import Composed, Inverted, Univariate
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "Softplus",
     "Univariate",
     "support",
+    "OutsideSupport",
 ]

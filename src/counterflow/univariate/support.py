@@ -58,7 +58,7 @@ class Interval(Univariate):
         """Onto the line.
 
         Raises:
-            ValueError: x outside the image of the line: the open interval, longer by the margin at both ends; with
+            OutsideSupport: x outside the image of the line: the open interval, longer by the margin at both ends; with
                 `least`, the closed one, its ends rounded as x is.
         """
         low, high = (torch.tensor(end, dtype=x.dtype, device=x.device) for end in self._image)
@@ -127,7 +127,7 @@ class HalfLine(Univariate):
         """Onto the line.
 
         Raises:
-            ValueError: x on the bound or beyond it.
+            OutsideSupport: x on the bound or beyond it.
         """
         sign = 1.0 if self.above else -1.0
         distance = sign * (x - self.bound)
@@ -170,9 +170,13 @@ def _at_least(v: Tensor, least: float) -> Tensor:
     return v + (v.clamp(min=least) - v).detach()
 
 
+class OutsideSupport(ValueError):
+    """A row where a map of bounded range has no inverse: the density there is zero."""
+
+
 def _refuse(wrong: float | None, interval: str, *ends: float) -> None:
     if wrong is not None:
-        raise ValueError(f"found x = {wrong} outside its support {interval.format(*ends)}")
+        raise OutsideSupport(f"found x = {wrong} outside its support {interval.format(*ends)}")
 
 
 def support(low: float, high: float, **margin: Any) -> Univariate:
