@@ -90,10 +90,11 @@ def test_an_unknown_law_is_named() -> None:
 
 
 def public_names() -> set[str]:
-    """Classes that the library's modules of parts list, and those that the package itself does."""
+    """Classes that the library's modules of parts list, and those that the package itself does; errors are no parts."""
     names = set()
     for module in (bases, bijections, conditioners, families, solvers, univariate):
-        names |= {name for name in module.__all__ if inspect.isclass(getattr(module, name))}
+        classes = {name: getattr(module, name) for name in module.__all__ if inspect.isclass(getattr(module, name))}
+        names |= {name for name, found in classes.items() if not issubclass(found, Exception)}
     top = {name for name in cf.__all__ if inspect.isclass(getattr(cf, name))}
     kinds = (nn.Module, univariate.Univariate, families.Family, solvers.Solver)
     return names | {name for name in top if issubclass(getattr(cf, name), kinds) or name == "Given"}
