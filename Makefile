@@ -4,8 +4,10 @@
 #   make lint     ruff and mypy           make test-oldest  the fast tests on the oldest torch we claim
 #   make test-triton  the GPU kernel in Triton's interpreter, and through its compiler
 # PYTHON chooses the interpreter that makes the environments: make test PYTHON=python3.12
+# WORKERS says how many processes run the tests at once, two if nothing is said: make test WORKERS=8
 
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 OLDEST := .venv-oldest
 TRITON := .venv-triton
@@ -17,13 +19,13 @@ demo: $(VENV)/.installed
 	$(BIN)/counterflow demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 test-oldest: $(OLDEST)/.installed
-	$(OLDEST)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 # One thread: the interpreter hands tiny arrays to NumPy, one program after the other.
 test-triton: $(TRITON)/.installed

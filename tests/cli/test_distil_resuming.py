@@ -175,21 +175,26 @@ def test_a_resumed_distillation_replaces_no_file_of_the_users_by_its_curves(
     assert run.snapshot() == before
 
 
-def test_a_student_without_a_certificate_leaves_nothing_and_is_not_named_by_its_file(
+def test_a_student_without_a_certificate_is_not_written_but_its_training_is_kept(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise Incomparable("a weight is not a number: log p or log q of a draw is NaN or infinite")
 
-    monkeypatch.setattr("counterflow.report.certifying.certify", broken)
-    before = run.snapshot()
-    outcome = run("distil", "model.safetensors", "-o", "q.safetensors", *SHORT, "--log", "q.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr("counterflow.report.certifying.certify", broken)
+        outcome = run("distil", "model.safetensors", "-o", "q.safetensors", *SHORT, "--log", "q.csv")
     assert outcome.code == 4
-    assert outcome.sentence == (
+    sentence, again = outcome.sentence.split(": counterflow ")
+    assert sentence == (
         "counterflow: the student cannot be held against model.safetensors: a weight is not a number: log p or log q "
-        "of a draw is NaN or infinite; no student was written"
+        "of a draw is NaN or infinite; no student was written; q.polish.safetensors keeps it, and this measures it "
+        "again"
     )
-    assert run.snapshot() == before
+    assert {p.name for p in Path().glob("q.*")} == {"q.start.safetensors", "q.polish.safetensors", "q.start.toml"}
+    assert run(*shlex.split(again)).code == 0
+    assert facts("q.safetensors")["certificate"]["draws"] == 120
+    assert {p.name for p in Path().glob("q.*")} == {"q.safetensors", "q.csv"}
 
 
 @pytest.mark.parametrize("rate", ["1e3", "1e30"], ids=["loss", "held-out loss"])

@@ -169,14 +169,16 @@ def _interrupted(where: str, what: str, files: DistilFiles, words: Words) -> Ref
 def _certified(
     student: TableModel, teacher: TableModel, contexts: Block | None, job: Job, console: Console
 ) -> Certified:
-    """As with a training that diverged, there is nothing to go on from where the student has no certificate."""
+    """Where the student has no certificate its training stays: other draws may tell."""
     draws, seed = job.recipe.draws, job.recipe.seed
     names = "the student", job.files.teacher.name
     try:
         return measured(student, teacher, contexts, console, names=names, draws=draws, seed=seed)
     except Refusal as refusal:
-        job.files.unfinished.clear()
-        raise Refusal(refusal.code, f"{refusal}; no student was written") from None
+        kept, again = job.files.unfinished.latest, f"{job.words.resume} --draws {2 * draws}"
+        raise Refusal(
+            refusal.code, f"{refusal}; no student was written; {kept} keeps it, and this measures it again: {again}"
+        ) from None
 
 
 def _facts(teacher: TableModel, trained: Trained, job: Job) -> dict[str, Any]:
