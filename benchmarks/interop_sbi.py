@@ -18,7 +18,6 @@ FEATURES, ROWS = 10, 10_000  # of the times
 
 def two_moons() -> dict[str, Any]:
     """NPE by sbi's default estimator (a MAF of nflows), its neural spline flow, and ours."""
-    from sbi.inference import NPE
     from sbi.utils import BoxUniform
     from sbi.utils.metrics import c2st
 
@@ -38,13 +37,9 @@ def two_moons() -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for label, kind in kinds.items():
-        torch.manual_seed(1)
-        with contextlib.chdir(tempfile.mkdtemp()):
-            start = time.process_time()
-            inference = NPE(prior, density_estimator=kind, show_progress_bars=False)
-            estimator = inference.append_simulations(theta, x).train(training_batch_size=200)
-            training = time.process_time() - start
-        posterior = inference.build_posterior(estimator)
+        start = time.process_time()
+        posterior, epochs = _trained(prior, kind, theta, x, training_batch_size=200)
+        training = time.process_time() - start
         start = time.process_time()
         posterior.sample((10_000,), x=observed[:1], show_progress_bars=False)
         sampling = time.process_time() - start
@@ -52,7 +47,7 @@ def two_moons() -> dict[str, Any]:
         for one, right in zip(observed, exact, strict=True):
             drawn = posterior.sample((DRAWS,), x=one[None], show_progress_bars=False)
             scores.append(float(c2st(drawn, right, seed=1)))
-        found[label] = {"training": training, "sampling": sampling, "c2st": scores}
+        found[label] = {"training": training, "epochs": epochs, "sampling": sampling, "c2st": scores}
     return {
         "what": f"{SIMULATIONS:,} simulations, batches of 200, sbi's own training and early stopping. C2ST: accuracy "
         f"of sbi's classifier between {DRAWS:,} draws and as many of the exact posterior; 0.5 is perfect. Processor "
@@ -63,8 +58,6 @@ def two_moons() -> dict[str, Any]:
 
 def accelerating() -> dict[str, Any]:
     """Posteriors that sbi trained, before `accelerated` and after; the prior is normal, so that no draw is rejected."""
-    from sbi.inference import NPE
-
     from counterflow.interop import sbi as ours
 
     torch.manual_seed(0)
@@ -73,11 +66,7 @@ def accelerating() -> dict[str, Any]:
     x = theta @ (torch.eye(FEATURES) + torch.randn(FEATURES, FEATURES) / 4) + 0.5 * torch.randn(len(theta), FEATURES)
     found: dict[str, Any] = {}
     for kind in ("maf", "maf_rqs", "nsf", "zuko_maf"):
-        torch.manual_seed(1)
-        with contextlib.chdir(tempfile.mkdtemp()):
-            inference = NPE(prior, density_estimator=kind, show_progress_bars=False)
-            estimator = inference.append_simulations(theta, x).train(max_num_epochs=2)
-        posterior = inference.build_posterior(estimator)
+        posterior, _ = _trained(prior, kind, theta, x, max_num_epochs=2)
         start = time.process_time()
         fast = ours.accelerated(posterior)
         converting = time.process_time() - start
@@ -146,6 +135,17 @@ def lampe_and_nessai() -> dict[str, Any]:
         "thread. A layer of nessai is a block of two with a skip; five layers are as many as its network has.",
         "flows": found,
     }
+
+
+def _trained(prior: Any, kind: Any, theta: Tensor, x: Tensor, **options: Any) -> tuple[Any, int]:
+    """The posterior of sbi's NPE, and how many epochs it was trained for; seeded."""
+    from sbi.inference import NPE
+
+    torch.manual_seed(1)
+    with contextlib.chdir(tempfile.mkdtemp()):  # sbi writes its logs where it runs
+        inference = NPE(prior, density_estimator=kind, show_progress_bars=False)
+        estimator = inference.append_simulations(theta, x).train(**options)
+    return inference.build_posterior(estimator), int(inference.summary["epochs_trained"][-1])
 
 
 def _least(call: Callable[[], Any]) -> float:

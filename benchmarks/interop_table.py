@@ -30,9 +30,12 @@ def write(found: dict[str, Any], results: Path) -> None:
         tables = _tables(found, library)
         if tables:
             parts.append(f"## {library}\n\n" + "\n\n".join(tables))
-            _into_page(REPOSITORY / "docs" / "interop" / f"{page}.md", "\n\n".join([_about(found), *tables]))
+            _into_page(page, "", "\n\n".join([_about(found), *tables]))
     for name, cell in found.get("sbi", {}).items():
-        parts.append(f"## sbi: {name}\n\n{cell['what']}\n\n{SBI[name](cell)}")
+        for page, part, table in SBI[name](cell):
+            text = f"{cell['what']}\n\n{table}"
+            parts.append(f"## {part}\n\n{text}")
+            _into_page(page, f": {part}", f"{_about(found)}\n\n{text}")
     results.write_text("\n\n".join(parts) + "\n")
 
 
@@ -42,14 +45,15 @@ def _about(found: dict[str, Any]) -> str:
     return f"Written by `benchmarks/interop.py` ({about['machine']}; {versions}; one thread)."
 
 
-def _into_page(page: Path, text: str) -> None:
-    marks = ("<!-- measured -->", "<!-- end of measured -->")
-    new, count = re.subn(
-        f"{marks[0]}.*{marks[1]}", lambda _: f"{marks[0]}\n\n{text}\n\n{marks[1]}", page.read_text(), flags=re.DOTALL
-    )
+def _into_page(page: str, name: str, text: str) -> None:
+    """Put a table between its marks."""
+    path = REPOSITORY / "docs" / "interop" / f"{page}.md"
+    first, last = f"<!-- measured{name} -->", "<!-- end of measured -->"
+    whole = f"{first}\n\n{text}\n\n{last}"
+    new, count = re.subn(f"{first}.*?{last}", lambda _: whole, path.read_text(), flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"{page} has no place for its table: {marks[0]} ... {marks[1]}")
-    page.write_text(new)
+        raise ValueError(f"{path} has no place for its table: {first} ... {last}")
+    path.write_text(new)
 
 
 def _tables(found: dict[str, Any], library: str) -> list[str]:
@@ -105,34 +109,45 @@ def _density(cells: list[tuple[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _moons(cell: dict[str, Any]) -> str:
+Placed = list[tuple[str, str, str]]  # tables, with their page and the name of their place there
+
+
+def _moons(cell: dict[str, Any]) -> Placed:
     lines = [
-        "| estimator | training, s | 10,000 draws, s | C2ST, mean over observations | by observation |",
-        "|---|---|---|---|---|",
+        "| estimator | training, s | epochs | 10,000 draws, s | C2ST, mean over observations | by observation |",
+        "|---|---|---|---|---|---|",
     ]
     for kind, entry in cell["estimators"].items():
         each, mean = ", ".join(f"{value:.3f}" for value in entry["c2st"]), sum(entry["c2st"]) / len(entry["c2st"])
-        lines.append(f"| {kind} | {entry['training']:.1f} | {entry['sampling']:.3g} | {mean:.3f} | {each} |")
-    return "\n".join(lines)
+        cost = f"{entry['training']:.1f} | {entry['epochs']} | {entry['sampling']:.3g}"
+        lines.append(f"| {kind} | {cost} | {mean:.3f} | {each} |")
+    return [("sbi", "two moons", "\n".join(lines))]
 
 
-def _accelerated(cell: dict[str, Any]) -> str:
+def _accelerated(cell: dict[str, Any]) -> Placed:
     lines = [
-        "| estimator of sbi | converting, s | draws before, s | after | scores before, s | after | log p apart |",
-        "|---|---|---|---|---|---|---|",
+        "| estimator of sbi | converting, s | draws before, s | after | times faster | scores before, s | after "
+        "| log p apart |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for kind, entry in cell["estimators"].items():
         times = [f"{entry[when][what]:.3g}" for what in ("sampling", "scoring") for when in ("before", "after")]
+        times.insert(2, _whole(entry["before"]["sampling"] / entry["after"]["sampling"]))
         apart = f"{entry['log_prob difference']:.0e}"
         lines.append("| " + " | ".join([kind, f"{entry['converting']:.2g}", *times, apart]) + " |")
-    return "\n".join(lines)
+    return [("sbi", "accelerated", "\n".join(lines))]
 
 
-def _others(cell: dict[str, Any]) -> str:
-    lines = ["| flow | weights | draws, s | scores, s |", "|---|---|---|---|"]
-    for kind, entry in cell["flows"].items():
-        lines.append(f"| {kind} | {entry['weights']:,} | {entry['sampling']:.3g} | {entry['scoring']:.3g} |")
-    return "\n".join(lines)
+def _others(cell: dict[str, Any]) -> Placed:
+    placed = []
+    for library in ("lampe", "nessai"):
+        lines = ["| flow | weights | draws, s | scores, s |", "|---|---|---|---|"]
+        for name, entry in cell["flows"].items():
+            own, kind = name.split(": ", 1)
+            if own == library:
+                lines.append(f"| {kind} | {entry['weights']:,} | {entry['sampling']:.3g} | {entry['scoring']:.3g} |")
+        placed.append((library, library, "\n".join(lines)))
+    return placed
 
 
 SBI = {"two moons": _moons, "accelerated": _accelerated, "lampe and nessai": _others}

@@ -136,8 +136,8 @@ class MaskedMLP(Programmed):
                 steps += [Linear(top + 1, top, layer), Activate(top + 1, top + 1, self.activation)]
                 top += 1
                 sizes.append(layer.out_features)
-        for block, (inner, outer) in enumerate(zip(layers, outers, strict=False)):
-            active, middle, after = top + 1, top + 2, top + 3
+        for block, outer in enumerate(outers):  # no zip of two lengths, which torch 2.8 cannot trace
+            inner, active, middle, after = layers[block], top + 1, top + 2, top + 3
             steps += [
                 Activate(active, top, self.activation),
                 Linear(middle, active, inner),
