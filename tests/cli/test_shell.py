@@ -54,8 +54,8 @@ def test_help_shows_every_option_whole_at_80_columns_and_the_exit_codes(command:
 )
 def test_help_names_what_a_command_takes(command: str, words: str, run: Runner) -> None:
     outcome = run(command, "--help")
-    said = re.sub(r"[│╭╮╰╯─*{}]|<path>", " ", outcome.out)  # typer's own marks, which its releases change
-    assert words in " ".join(said.split())
+    said = re.sub(r"[│╭╮╰╯─*{}]|<path>|PATH", " ", outcome.out)  # typer's own marks, which its releases change
+    assert words.lower() in " ".join(said.split()).lower()
 
 
 def test_help_without_a_command_lists_the_commands_with_a_sentence_each(run: Runner) -> None:

@@ -1,5 +1,6 @@
 """Every bad table that a reader may be handed: how to make it, how it is opened, and what the sentence must hold."""
 
+import datetime
 import gzip
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -224,7 +225,7 @@ _ARROW = [
     Bad("x.feather", _no_columns_feather, ("x.feather has no columns",)),
     Bad("x.parquet", _parquet(a=[1.0], t=["x"]), ("column 't' holds text, expected numbers; choose columns",)),
     Bad("x.parquet", _parquet(t=[pd.Timestamp(0)]), ("column 't' holds dates",)),
-    Bad("x.parquet", _parquet(t=[pd.Timedelta(1)]), ("column 't' holds time differences",)),
+    Bad("x.parquet", _parquet(t=[datetime.timedelta(seconds=1)]), ("column 't' holds time differences",)),
     Bad("x.parquet", _parquet(t=[[1, 2]]), ("column 't' holds nested values",)),
     Bad("x.parquet", _parquet(t=[{"x": 1}]), ("column 't' holds nested values",)),
     Bad("x.parquet", _parquet(t=[b"x"]), ("column 't' holds bytes",)),

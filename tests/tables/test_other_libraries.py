@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,12 +19,13 @@ from counterflow.tables import open_table, read_table, write_columns
 from tables.typed import COLUMNS, NAMES, TYPES, UNITS, arrays, values
 
 X = values()
+EXACT: dict[str, Any] = {"float_precision": "round_trip"}  # what pandas 3 does anyway
 ARRAYS = arrays()
 FRAME = pd.DataFrame(ARRAYS)
 
 READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
-    "pandas.csv": lambda path: {n: c.to_numpy() for n, c in pd.read_csv(path).items()},
-    "pandas.tsv": lambda path: {n: c.to_numpy() for n, c in pd.read_csv(path, sep="\t").items()},
+    "pandas.csv": lambda path: {n: c.to_numpy() for n, c in pd.read_csv(path, **EXACT).items()},
+    "pandas.tsv": lambda path: {n: c.to_numpy() for n, c in pd.read_csv(path, sep="\t", **EXACT).items()},
     "polars.csv": lambda path: {c.name: c.to_numpy() for c in pl.read_csv(path)},
     "numpy.npz": lambda path: dict(np.load(path)),
     "pandas.parquet": lambda path: {n: c.to_numpy() for n, c in pd.read_parquet(path).items()},

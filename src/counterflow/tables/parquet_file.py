@@ -95,6 +95,8 @@ def _reader(parquet: Any, files: list[Path], names: list[str]) -> Callable[[int]
                 arrow_damage_named(str(file)),
                 parquet.ParquetFile(file, buffer_size=buffered, pre_buffer=False) as opened,
             ):
+                if not opened.num_row_groups:  # pyarrow 18 calls that a mistake
+                    continue
                 for batch in opened.iter_batches(step, columns=names, use_threads=False):
                     yield piece_of(batch, names)
 
