@@ -31,7 +31,7 @@ import interop_density
 import interop_models
 import interop_table
 import torch
-from interop_sbi import accelerating, lampe_and_nessai, two_moons
+from interop_sbi import accelerating, lampe, nessai, two_moons
 from inverse_machine import processor
 
 from counterflow.interop.precision import by_default
@@ -67,7 +67,7 @@ def main() -> int:
                 jobs.append(("speed", f"{name}; {features}; {width}; {dtype}", measure))
     if "sbi" in options.sections:
         jobs += [("sbi", "two moons", two_moons), ("sbi", "accelerated", accelerating)]
-        jobs.append(("sbi", "lampe and nessai", lampe_and_nessai))
+        jobs += [("sbi", "lampe", lampe), ("sbi", "nessai", nessai)]
     for section, name, measure in jobs:
         if options.resume and name in _read().get(section, {}):
             continue
@@ -118,7 +118,7 @@ def _read() -> dict[str, Any]:
 
 
 def _write(found: dict[str, Any]) -> None:
-    names = ("torch", "zuko", "nflows", "normflows", "pyro-ppl", "sbi")
+    names = ("torch", "zuko", "nflows", "normflows", "pyro-ppl", "sbi", "lampe", "nessai")
     versions = {name: importlib.metadata.version(name) for name in names}
     found["about"] = {"machine": processor(), "versions": versions}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")

@@ -91,50 +91,68 @@ def accelerating() -> dict[str, Any]:
     }
 
 
-def lampe_and_nessai() -> dict[str, Any]:
-    """Draws of the flows that lampe and nessai make themselves, and of ours by the same arguments, of the same size."""
+def lampe() -> dict[str, Any]:
+    """Draws of the flow that lampe makes itself, and of ours by the same arguments."""
     from lampe.inference import NPE
-    from nessai.flows.utils import configure_model
 
-    from counterflow.interop import lampe, nessai
+    from counterflow.interop import lampe as ours
 
     torch.manual_seed(0)
     x, flows = torch.randn(FEATURES), {}
     for label, options in (
-        ("lampe: its default, a MAF of zuko", {}),
-        ("lampe: ours, maf", {"build": lampe.maf, "layers": 3, "hidden": (64, 64)}),
+        ("its default, a MAF of zuko", {}),
+        ("ours, maf", {"build": ours.maf, "layers": 3, "hidden": (64, 64)}),
     ):
         net = NPE(FEATURES, FEATURES, **options)
         law = net.flow(x)
         flows[label] = net, lambda law=law: law.sample((ROWS,)), law.log_prob
-    width = 2 * FEATURES  # nessai's defaults: 4 blocks, 2 layers, twice as many neurons as parameters
+    return {
+        "what": f"Flows of {FEATURES} parameters given as many data, untrained: lampe's own, and ours by the same "
+        f"arguments. {ROWS:,} draws for one observation and as many scores, least of the calls within two seconds. "
+        "Processor seconds, one thread.",
+        "flows": _measured(flows),
+    }
+
+
+def nessai() -> dict[str, Any]:
+    """Draws of the flows that nessai makes itself, and of ours by the same arguments and of the same size."""
+    from nessai.flows.utils import configure_model
+
+    from counterflow.interop import nessai as ours
+
+    torch.manual_seed(0)
+    flows, width = {}, 2 * FEATURES  # nessai's defaults: 4 blocks, 2 layers, twice as many neurons as parameters
     for label, options in (
-        ("nessai: its default, a RealNVP", {"ftype": "realnvp"}),
-        ("nessai: MAF, residual blocks", {"ftype": "maf"}),
-        ("nessai: MAF, plain layers", {"ftype": "maf", "use_residual_blocks": False}),
-        ("nessai: ours, Maf", {"flow": nessai.Maf}),
-        ("nessai: ours, Maf with five layers", {"flow": nessai.Maf, "n_layers": 5}),
-        ("nessai: NSF, of couplings", {"ftype": "nsf"}),
-        ("nessai: ours, Nsf", {"flow": nessai.Nsf}),
-        ("nessai: ours, Nsf with five layers", {"flow": nessai.Nsf, "n_layers": 5}),
+        ("its default, a RealNVP", {"ftype": "realnvp"}),
+        ("MAF, residual blocks", {"ftype": "maf"}),
+        ("MAF, plain layers", {"ftype": "maf", "use_residual_blocks": False}),
+        ("ours, Maf", {"flow": ours.Maf}),
+        ("ours, Maf with five layers", {"flow": ours.Maf, "n_layers": 5}),
+        ("NSF, of couplings", {"ftype": "nsf"}),
+        ("ours, Nsf", {"flow": ours.Nsf}),
+        ("ours, Nsf with five layers", {"flow": ours.Nsf, "n_layers": 5}),
     ):
         sizes = {"n_inputs": FEATURES, "n_neurons": width, "n_blocks": 4, "n_layers": 2}
         net = configure_model(sizes | options).eval()
         flows[label] = net, lambda net=net: net.sample_and_log_prob(ROWS), net.log_prob
-    found = {}
-    with torch.no_grad():
-        value = torch.randn(ROWS, FEATURES)
-        for label, (net, draw, score) in flows.items():
-            weights = sum(parameter.numel() for parameter in net.parameters())
-            scoring = _least(lambda score=score: score(value))
-            found[label] = {"weights": weights, "sampling": _least(draw), "scoring": scoring}
     return {
-        "what": f"Flows of {FEATURES} parameters, untrained: as their libraries make them, and ours by the same "
-        f"arguments. {ROWS:,} draws (lampe: for one observation of as many data; nessai: with their log densities, as "
-        "its sampler asks for them) and as many scores, least of the calls within two seconds. Processor seconds, one "
-        "thread. A layer of nessai is a block of two with a skip; five layers are as many as its network has.",
-        "flows": found,
+        "what": f"Flows of {FEATURES} parameters, untrained: nessai's own in its default sizes (4 blocks, 2 layers, "
+        f"{width} neurons), and ours by the same arguments. {ROWS:,} draws with their log densities, as its sampler "
+        "asks for them, and as many scores, least of the calls within two seconds. Processor seconds, one thread. A "
+        "layer of nessai is a block of two with a skip; five layers are as many as its network has.",
+        "flows": _measured(flows),
     }
+
+
+@torch.no_grad()
+def _measured(flows: dict[str, Any]) -> dict[str, Any]:
+    """Weights and times of flows, each with how it draws and how it scores."""
+    value, found = torch.randn(ROWS, FEATURES), {}
+    for label, (net, draw, score) in flows.items():
+        weights = sum(parameter.numel() for parameter in net.parameters())
+        scoring = _least(lambda score=score: score(value))
+        found[label] = {"weights": weights, "sampling": _least(draw), "scoring": scoring}
+    return found
 
 
 def _trained(prior: Any, kind: Any, theta: Tensor, x: Tensor, **options: Any) -> tuple[Any, int]:

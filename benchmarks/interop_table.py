@@ -32,10 +32,10 @@ def write(found: dict[str, Any], results: Path) -> None:
             parts.append(f"## {library}\n\n" + "\n\n".join(tables))
             _into_page(page, "", "\n\n".join([_about(found), *tables]))
     for name, cell in found.get("sbi", {}).items():
-        for page, part, table in SBI[name](cell):
-            text = f"{cell['what']}\n\n{table}"
-            parts.append(f"## {part}\n\n{text}")
-            _into_page(page, f": {part}", f"{_about(found)}\n\n{text}")
+        page, table = SBI[name]
+        text = f"{cell['what']}\n\n{table(cell)}"
+        parts.append(f"## {name}\n\n{text}")
+        _into_page(page, f": {name}", f"{_about(found)}\n\n{text}")
     results.write_text("\n\n".join(parts) + "\n")
 
 
@@ -109,10 +109,7 @@ def _density(cells: list[tuple[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-Placed = list[tuple[str, str, str]]  # tables, with their page and the name of their place there
-
-
-def _moons(cell: dict[str, Any]) -> Placed:
+def _moons(cell: dict[str, Any]) -> str:
     lines = [
         "| estimator | training, s | epochs | 10,000 draws, s | C2ST, mean over observations | by observation |",
         "|---|---|---|---|---|---|",
@@ -121,10 +118,10 @@ def _moons(cell: dict[str, Any]) -> Placed:
         each, mean = ", ".join(f"{value:.3f}" for value in entry["c2st"]), sum(entry["c2st"]) / len(entry["c2st"])
         cost = f"{entry['training']:.1f} | {entry['epochs']} | {entry['sampling']:.3g}"
         lines.append(f"| {kind} | {cost} | {mean:.3f} | {each} |")
-    return [("sbi", "two moons", "\n".join(lines))]
+    return "\n".join(lines)
 
 
-def _accelerated(cell: dict[str, Any]) -> Placed:
+def _accelerated(cell: dict[str, Any]) -> str:
     lines = [
         "| estimator of sbi | converting, s | draws before, s | after | times faster | scores before, s | after "
         "| log p apart |",
@@ -135,19 +132,20 @@ def _accelerated(cell: dict[str, Any]) -> Placed:
         times.insert(2, _whole(entry["before"]["sampling"] / entry["after"]["sampling"]))
         apart = f"{entry['log_prob difference']:.0e}"
         lines.append("| " + " | ".join([kind, f"{entry['converting']:.2g}", *times, apart]) + " |")
-    return [("sbi", "accelerated", "\n".join(lines))]
+    return "\n".join(lines)
 
 
-def _others(cell: dict[str, Any]) -> Placed:
-    placed = []
-    for library in ("lampe", "nessai"):
-        lines = ["| flow | weights | draws, s | scores, s |", "|---|---|---|---|"]
-        for name, entry in cell["flows"].items():
-            own, kind = name.split(": ", 1)
-            if own == library:
-                lines.append(f"| {kind} | {entry['weights']:,} | {entry['sampling']:.3g} | {entry['scoring']:.3g} |")
-        placed.append((library, library, "\n".join(lines)))
-    return placed
+def _flows(cell: dict[str, Any]) -> str:
+    lines = ["| flow | weights | draws, s | scores, s |", "|---|---|---|---|"]
+    for kind, entry in cell["flows"].items():
+        lines.append(f"| {kind} | {entry['weights']:,} | {entry['sampling']:.3g} | {entry['scoring']:.3g} |")
+    return "\n".join(lines)
 
 
-SBI = {"two moons": _moons, "accelerated": _accelerated, "lampe and nessai": _others}
+# The page of each part, and its table.
+SBI = {
+    "two moons": ("sbi", _moons),
+    "accelerated": ("sbi", _accelerated),
+    "lampe": ("lampe", _flows),
+    "nessai": ("nessai", _flows),
+}
