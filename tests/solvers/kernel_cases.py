@@ -232,17 +232,5 @@ def close(found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], tolerance:
     return bool(found_errors.quantile(0.9) <= tolerance) and bool(found_errors.max() <= 100 * tolerance)
 
 
-def as_close(found: tuple[Tensor, Tensor], loop: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor]) -> bool:
-    """Whether float32 errors that 9 samples of 10 keep within are at most twice those of a loop in float32.
-
-    Five times if there is one coordinate: all samples share one map then, whose knots are rounded once for all.
-
-    With a millionth of slack for the rounding of the last operations. The largest error is a sample's own bad luck: it
-    lies where a map is steepest, and rounds one way or the other.
-    """
-    factor = 2 if truth[0].shape[-1] > 1 else 5
-    return bool(errors(found, truth).quantile(0.9) <= factor * errors(loop, truth).quantile(0.9) + 1e-6)
-
-
 def double(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.double()
